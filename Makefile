@@ -1,0 +1,53 @@
+# Everything runs from .venv, which is made from the hashed lock and made again when the lock changes.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.made-from-lock
+
+.PHONY: verify test check tools clean lock help architecture soak
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "dispatchcheck needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 64; }
+	rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+verify: $(STAMP) ## run the dev and production scenarios against the reference dispatcher (no Docker)
+	$(BIN)/dispatchcheck verify
+
+check: $(STAMP) ## style, types and layering
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/architecture.py --check
+
+tools: ## install what the tests need beyond Python (PostgreSQL, Chromium)
+	@scripts/install-test-tools
+
+test: check tools ## everything: checks, all tests, all scenarios, branch coverage
+	rm -rf .coverage .coverage.* reports/out/coverage
+	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lock: ## resolve the dependencies again and write requirements.lock (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	  --group dev pyproject.toml -o requirements.lock
+
+soak: $(STAMP) ## 5,000 random histories of the reference dispatcher (about half an hour); prints the seed
+	$(BIN)/python -m reference_impl.tests.soak --histories 5000
+
+architecture: $(STAMP) ## write ARCHITECTURE.md's list of modules from their docstrings
+	$(BIN)/python scripts/architecture.py
+
+clean: ## remove the environment and everything a run leaves
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* reports/out build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,3 @@
+"""Loads the harness's plugin; holds no fixtures."""
+
+pytest_plugins = ["harness.plugin"]
