@@ -1,0 +1,227 @@
+"""The API over REST/JSON, in both dialects: enums as numbers (the Python client) and as names (gcloud)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+from google.protobuf import json_format
+
+from fake_services.cloud_tasks import protos
+from fake_services.cloud_tasks.buffer import buffer_request
+from fake_services.cloud_tasks.errors import ApiError, invalid
+from fake_services.cloud_tasks.methods import REST_ROUTES
+from fake_services.cloud_tasks.rpc import Caller, GarbageReply, HangUp, NeverAnswer
+from fake_services.http_server import hang_up, send_garbage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiohttp import web
+
+    from fake_services.cloud_tasks.methods import RestRoute
+    from fake_services.cloud_tasks.protos import Message
+    from fake_services.cloud_tasks.rpc import Method, Rpcs
+
+__all__ = ["RestApi"]
+
+_PATTERNS = {
+    "P": r"projects/[^/]+",
+    "L": r"projects/[^/]+/locations/[^/:]+",
+    "Q": r"projects/[^/]+/locations/[^/]+/queues/[^/:]+",
+    "T": r"projects/[^/]+/locations/[^/]+/queues/[^/:]+/tasks/[^/:]+",
+}
+_BUFFER = re.compile(rf"(?P<parent>{_PATTERNS['Q']})/tasks(?:/(?P<task>[^/:]*))?:buffer")
+# Understood by every Google API and of no interest here.
+_SYSTEM_PARAMETERS = frozenset(
+    {"alt", "$alt", "key", "prettyprint", "$prettyprint", "fields", "$fields", "quotauser", "access_token",
+     "oauth_token", "callback", "uploadtype", "upload_protocol", "$.xgafv", "$key", "$userproject", "userip"}
+)  # fmt: skip
+_UNKNOWN_FIELD = re.compile(r'has no field named "([^"]+)" at "([^"]*)"')
+# A field's name as people write it, for "Unknown name" texts.
+_MARK = ("Message type", "Failed to parse")
+
+
+class RestApi:
+    """Answers REST requests from `Rpcs`. Everything runs in one event loop.
+
+    Args:
+        rpcs: What the calls do.
+        versions: The calls by name, for each version in the path ("v2", "v2beta3").
+    """
+
+    def __init__(self, rpcs: Rpcs, versions: Mapping[str, Mapping[str, Method]]) -> None:
+        self._rpcs = rpcs
+        self._versions = versions
+        self._routes = [(route, _compiled(route.pattern)) for route in REST_ROUTES]
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The response to one request; what is not the API's path is answered 404 in the API's form."""
+        from aiohttp import web
+
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in request.raw_headers]
+        target = re.sub(r"^https?://[^/]+", "", request.raw_path)  # the absolute form, through a proxy
+        raw_path, _, raw_query = target.partition("?")
+        numbers = "enum-encoding=int" in unquote(raw_query)
+        try:
+            method, message = self._request(
+                request.method, unquote(raw_path, errors="replace"), raw_query, headers, await request.read()
+            )
+            caller = Caller("rest", headers)
+            reply = await self._rpcs.call(method, message.SerializeToString(), caller)
+            text = _to_json(reply, numbers=numbers)
+            if method.name == "BufferTask":
+                text = json.dumps({"task": json.loads(text)})
+        except ApiError as error:
+            return web.Response(
+                status=error.http_status, text=_error_json(error), content_type="application/json"
+            )
+        except HangUp:
+            hang_up(request)
+            await asyncio.Event().wait()  # until aiohttp notices and cancels this
+        except GarbageReply:
+            send_garbage(request)
+            await asyncio.Event().wait()  # until aiohttp notices and cancels this
+        except NeverAnswer:
+            await asyncio.Event().wait()  # until the caller gives up
+        else:
+            return web.Response(text=text, content_type="application/json")
+        raise AssertionError("not reached")
+
+    def _request(
+        self, verb: str, path: str, raw_query: str, headers: list[tuple[str, str]], body: bytes
+    ) -> tuple[Method, Message]:
+        version, _, rest = path.lstrip("/").partition("/")
+        methods = self._versions.get(version)
+        if methods is None:
+            raise _no_route(verb, path)
+        buffered = _BUFFER.fullmatch(rest)
+        if buffered is not None and verb in {"GET", "POST", "PUT", "PATCH", "DELETE"}:
+            inner, more = _unwrapped(body)
+            request = buffer_request(buffered["parent"], buffered["task"] or "", verb, headers + more, inner)
+            return methods["BufferTask"], _retyped(request, methods["BufferTask"])
+        for route, pattern in self._routes:
+            match = pattern.fullmatch(rest) if verb == route.verb else None
+            if match is not None:
+                method = methods[route.method]
+                return method, _parsed(route, method, match[1], raw_query, body)
+        raise _no_route(verb, path)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    found = re.fullmatch(r"\{[a-z_.]+=([PLQT])(/[a-zA-Z*]+(?:/\*)?)?\}(.*)", pattern)
+    assert found is not None, pattern
+    inner = _PATTERNS[found[1]] + (found[2] or "").replace("*", "[^/:]+")
+    return re.compile(f"({inner}){re.escape(found[3])}")
+
+
+def _parsed(route: RestRoute, method: Method, name: str, raw_query: str, body: bytes) -> Message:
+    content: dict[str, Any] = {}
+    if route.body:
+        given = _json_object(body)
+        content = given if route.body == "*" else {route.body: given}
+    for key, value in parse_qsl(raw_query, keep_blank_values=True):
+        if key.lower() in _SYSTEM_PARAMETERS:
+            continue
+        first = key.split(".")[0]
+        if first in content and not isinstance(content[first], str):
+            raise invalid(f'Invalid query parameter "{key}": the body has it already.')
+        content[key] = value
+    request = _from_json(content, method, bound="query" if not route.body else "")
+    _set_path(request, route.pattern[1 : route.pattern.index("=")], name)
+    return request
+
+
+def _set_path(request: Message, field: str, name: str) -> None:
+    *outer, last = field.split(".")
+    for part in outer:
+        request = getattr(request, part)
+    setattr(request, last, name)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        content = json.loads(body)
+        # An escaped half of a surrogate pair is JSON and not text: as a key it makes protobuf's own parser raise
+        # SystemError, which no caller can tell from a broken interpreter.
+        json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"Invalid JSON payload received. {error}") from error
+    if not isinstance(content, dict):
+        raise invalid('Invalid JSON payload received. Unknown name "": Root element must be a message.')
+    return content
+
+
+def _from_json(content: dict[str, Any], method: Method, *, bound: str) -> Message:
+    request = method.request_class()
+    try:
+        json_format.ParseDict(content, request, descriptor_pool=protos.POOL)
+        request.SerializeToString()
+    except (
+        json_format.ParseError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
+        unknown = _UNKNOWN_FIELD.search(str(error))
+        if unknown is None:
+            raise invalid(f"Invalid JSON payload received. {error}") from error
+        if bound == "query":
+            raise invalid(
+                f'Invalid JSON payload received. Unknown name "{unknown[1]}": Cannot bind query parameter. '
+                f"Field '{unknown[1]}' could not be found in request message."
+            ) from error
+        where = unknown[2].partition(".")[2]
+        at = f" at '{where}'" if where else ""
+        raise invalid(
+            f'Invalid JSON payload received. Unknown name "{unknown[1]}"{at}: Cannot find field.'
+        ) from error
+    return request
+
+
+def _unwrapped(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:
+    """The payload of a BufferTask: what the discovery document wraps, or else the bytes as they are."""
+    try:
+        content = json.loads(body)
+        inner = content["body"]
+        if set(content) != {"body"} or not set(inner) <= {"contentType", "data", "extensions"}:
+            return body, []
+        data = base64.b64decode(inner.get("data", ""), validate=True)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return body, []
+    kind = inner.get("contentType")
+    return data, [("Content-Type", kind)] if isinstance(kind, str) and kind else []
+
+
+def _retyped(request: Message, method: Method) -> Message:
+    if isinstance(request, method.request_class):
+        return request
+    content = json_format.MessageToDict(request, descriptor_pool=protos.POOL)
+    return json_format.ParseDict(content, method.request_class(), descriptor_pool=protos.POOL)
+
+
+def _to_json(reply: Message, *, numbers: bool) -> str:
+    return (
+        json_format.MessageToJson(reply, use_integers_for_enums=numbers, descriptor_pool=protos.POOL) + "\n"
+    )
+
+
+def _error_json(error: ApiError) -> str:
+    content: dict[str, object] = {"code": error.http_status, "message": error.message, "status": error.code}
+    if error.details:
+        content["details"] = [
+            {"@type": f"type.googleapis.com/{full_name}", **detail} for full_name, detail in error.details
+        ]
+    return json.dumps({"error": content}, indent=2) + "\n"
+
+
+def _no_route(verb: str, path: str) -> ApiError:
+    return ApiError("NOT_FOUND", f"The requested URL {path} was not found for {verb}.")
