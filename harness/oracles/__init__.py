@@ -1,0 +1,1 @@
+"""Judges: pure functions of recorded observations, each returning what is wrong or nothing."""

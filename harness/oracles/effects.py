@@ -1,0 +1,108 @@
+"""What a job did, counted from what it left in storage: lost, duplicated, unexpected or wrong effects."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from harness.errors import Finding
+from harness.model import Effect, Job, Observation
+
+_ORACLE = "effects"
+
+
+def of(job: Job, effects: Sequence[Effect]) -> list[Effect]:
+    """The effects of one job, or of its episode where the job was given no id."""
+    return [e for e in effects if e.episode_id == job.episode_id and job.job_id in ("", e.job_id)]
+
+
+def exactly_one(job: Job, effects: Sequence[Effect], *, role: str | None = None) -> Finding | None:
+    """The job was assembled once, correctly, by the process that should have done it."""
+    mine = of(job, effects)
+    if len(mine) != 1:
+        return Finding(
+            expected="one effect",
+            observed="no effect: the job is lost" if not mine else f"{len(mine)} effects: {_listed(mine)}",
+            nearest=_listed([e for e in effects if e not in mine]) if not mine and effects else "",
+            oracle=_ORACLE,
+        )
+    effect = mine[0]
+    if role is not None and effect.role != role:
+        return Finding(f"the effect in the {role}", f"it happened in the {effect.role}", oracle=_ORACLE)
+    return _right(effect, job)
+
+
+def counted(effects: Sequence[Effect], count: int, *, role: str) -> Finding | None:
+    """There were exactly ``count`` effects, all by one process."""
+    if len(effects) == count and all(effect.role == role for effect in effects):
+        return next(filter(None, map(_truthful, effects)), None)
+    return Finding(f"{count} effect(s) in the {role}", _listed(effects) or "none", oracle=_ORACLE)
+
+
+def none(effects: Sequence[Effect]) -> Finding | None:
+    """Nothing was assembled."""
+    if not effects:
+        return None
+    return Finding("no effect", f"{len(effects)} effect(s): {_listed(effects)}", oracle=_ORACLE)
+
+
+def unexpected(
+    jobs: Sequence[Job], effects: Sequence[Effect], given: Collection[tuple[str, str]] = ()
+) -> Finding | None:
+    """No effect belongs to a job that nobody asked for.
+
+    Args:
+        jobs: what the API was asked for.
+        effects: all effects of the run.
+        given: episode and job id of what the worker was given without the API.
+    """
+    known = {(job.episode_id, job.job_id) for job in jobs} | set(given)
+    strangers = [e for e in effects if (e.episode_id, e.job_id) not in known]
+    if not strangers:
+        return None
+    return Finding(
+        expected="effects of accepted jobs only",
+        observed=f"effect(s) of unknown jobs: {_listed(strangers)}",
+        oracle=_ORACLE,
+    )
+
+
+def _right(effect: Effect, job: Job) -> Finding | None:
+    if finding := _truthful(effect):
+        return finding
+    if effect.audio != job.expected_audio:
+        return Finding(
+            expected=f"the episode's segments joined: audio with sha256 {job.expected_audio}",
+            observed=f"other audio: {effect.audio}",
+            oracle=_ORACLE,
+        )
+    return None
+
+
+def _truthful(effect: Effect) -> Finding | None:
+    if effect.checksum == effect.claimed_checksum:
+        return None
+    return Finding(
+        expected=f"a manifest that tells the truth: sha256 {effect.checksum}",
+        observed=f"it claims {effect.claimed_checksum}",
+        oracle=_ORACLE,
+    )
+
+
+def corroborated(effects: Sequence[Effect], requests: Sequence[Observation]) -> Finding | None:
+    """No effect says it is the worker's although the worker was never asked for the job.
+
+    Which process an effect belongs to stands in a manifest that the dispatcher wrote; the gateway saw the request.
+    """
+    for effect in effects:
+        asked = any(r.seq < effect.seq and effect.episode_id in str(r.fields) for r in requests)
+        if effect.role == "worker" and not asked:
+            return Finding(
+                expected="a request at the worker before an effect that says it is the worker's",
+                observed=f"{_listed([effect])}, and no request about {effect.episode_id}",
+                oracle=_ORACLE,
+            )
+    return None
+
+
+def _listed(effects: Sequence[Effect]) -> str:
+    return ", ".join(f"job {e.job_id} in the {e.role}" for e in effects)

@@ -1,0 +1,292 @@
+"""``dispatchcheck.toml`` → ``Profile``: how to start a system under test, and how to recognise what it does.
+
+Texts in ``[environment]``, ``[dev]``, ``[prod]``, ``[slow_assembly]``, ``[api]``, ``[worker]`` and
+``[check_config]`` may hold placeholders in braces, filled in for each run: ``{source}`` (the folder that the
+profile calls its source), ``{python}`` (the interpreter that runs the harness), ``{run}`` (the run's own folder),
+``{storage}`` (where episodes are), ``{worker_url}`` (the gateway in front of the worker), ``{secret}``,
+``{project}``, ``{location}``, ``{queue}``, and in ``[slow_assembly]`` ``{bytes_per_s}``.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from harness.errors import UsageError
+from harness.model import Setting
+
+PLACEHOLDERS = (
+    "source",
+    "python",
+    "run",
+    "storage",
+    "worker_url",
+    "secret",
+    "project",
+    "location",
+    "queue",
+    "bytes_per_s",
+)
+CAPABILITIES = ("idempotent", "durable", "settled-event", "strict-config")
+
+
+def _placeholders(*known: str, form: str = "") -> AfterValidator:
+    """Lets pass texts that use these placeholders only, each a name in braces.
+
+    Args:
+        known: their names.
+        form: a regular expression for what may stand behind a name and a colon, e.g. the width ``02``.
+    """
+
+    def check(text: str) -> str:
+        try:
+            parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
+        except ValueError as problem:
+            raise ValueError(f"{text!r}: {problem}; write a literal brace twice") from None
+        for _, name, spec, conversion in parts:
+            if name not in known:
+                raise ValueError(f"unknown placeholder {{{name}}}; known are {', '.join(known)}")
+            if conversion or not re.fullmatch(form, spec or ""):
+                raise ValueError(f"{text!r}: a placeholder is a name in braces")
+        return text
+
+    return AfterValidator(check)
+
+
+def _pattern_with_port(text: str) -> str:
+    try:
+        groups = re.compile(text).groupindex
+    except re.error as problem:
+        raise ValueError(f"not a regular expression: {problem}") from None
+    if "port" not in groups:
+        raise ValueError("needs a group (?P<port>…) for the port that the process reports")
+    return text
+
+
+def _known_capability(name: str) -> str:
+    if name not in CAPABILITIES:
+        raise ValueError(f"unknown capability {name!r}; known are {', '.join(CAPABILITIES)}")
+    return name
+
+
+Template = Annotated[str, _placeholders(*PLACEHOLDERS)]
+EpisodePath = Annotated[str, _placeholders("episode_id")]
+SegmentPath = Annotated[str, _placeholders("episode_id", "number", form=r"\d*")]
+Environment = dict[str, Template]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Identity(_Section):
+    """``[profile]``: who the system under test is."""
+
+    name: str = Field(min_length=1)
+    source: str = "."
+    files: tuple[str, ...] = ("**",)
+    """Globs, relative to the source: the files that make up the system under test, and so its digest."""
+    version: str = ""
+    capabilities: tuple[Annotated[str, AfterValidator(_known_capability)], ...] = ()
+
+
+class Settings(_Section):
+    """``[settings]``: the environment variable that carries each setting."""
+
+    app_env: str = "APP_ENV"
+    worker_flag: str = "USE_WORKER_IN_DEV"
+    worker_url: str = "WORKER_URL_BASE"
+    secret: str = "TASKS_AUTH"  # noqa: S105 - the name of a variable
+    project: str = "GOOGLE_CLOUD_PROJECT"
+    location: str = "TASKS_LOCATION"
+    queue: str = "TASKS_QUEUE"
+
+
+class Start(_Section):
+    """``[start]``: what the processes need to start quickly, and how long they may take."""
+
+    preload: tuple[str, ...] = ()
+    ready_s: float = Field(default=20.0, gt=0)
+    stop_s: float = Field(default=10.0, gt=0)
+    env_file: str = ".env.local"
+
+
+class Command(_Section):
+    """``[check_config]``: a command that runs to its end."""
+
+    command: tuple[Template, ...] = Field(min_length=1)
+    environment: Environment = {}
+
+
+class Program(Command):
+    """``[api]`` or ``[worker]``: a process that binds port 0 and reports the port in a log line."""
+
+    ready_log: Annotated[str, AfterValidator(_pattern_with_port)]
+    health: str = "/healthz"
+
+
+class Trigger(_Section):
+    """``[trigger]``: the request that makes the API accept a job."""
+
+    path: EpisodePath
+    method: str = "POST"
+    accepted: int = 202
+    job_id: str = "job_id"
+    correlation_id: str = "correlation_id"
+    answer_s: float = Field(default=10.0, gt=0)
+
+
+class OtherTask(_Section):
+    """``[other_task]``: a request that makes the API dispatch a task which the worker does not serve."""
+
+    path: EpisodePath
+    method: str = "POST"
+    accepted: int = 200
+
+
+class Status(_Section):
+    """``[status]``: where the API tells how an episode's jobs are doing."""
+
+    path: EpisodePath
+    jobs: str = "jobs"
+    job_id: str = "job_id"
+    state: str = "state"
+    ended: tuple[str, ...] = ("done", "failed")
+
+
+class WorkerEndpoint(_Section):
+    """``[worker_endpoint]``: the request that makes the worker assemble."""
+
+    path: str = "/api/tasks/assemble"
+    secret_header: str = "X-Tasks-Auth"  # noqa: S105 - the name of a header
+
+
+class Storage(_Section):
+    """``[storage]``: where an episode's segments are put, and the manifests that finished assemblies leave."""
+
+    segment: SegmentPath
+    manifests: str
+    job_id: str = "job_id"
+    episode_id: str = "episode_id"
+    role: str = "role"
+    checksum: str = "checksum"
+    output_suffix: str = ".wav"
+
+
+class Settle(_Section):
+    """``[settle]``: how long a run may move, and how long it must be quiet without a job's end to count as stuck."""
+
+    within_s: float = Field(default=30.0, gt=0)
+    stuck_after_s: float = Field(default=5.0, gt=0)
+
+
+class Profile(_Section):
+    """One system under test.
+
+    Attributes:
+        path: the file it was read from.
+        environment: variables for both processes in both modes.
+        slow_assembly: variables added to both that slow an assembly down to ``{bytes_per_s}``.
+        dev, prod: variables added in one mode. Those of ``dev`` go into the environment file, as a developer
+            keeps them; those of ``prod`` into the process environment, as a platform gives them.
+    """
+
+    path: Path
+    profile: Identity
+    settings: Settings = Settings()
+    start: Start = Start()
+    api: Program
+    worker: Program
+    check_config: Command | None = None
+    trigger: Trigger
+    other_task: OtherTask | None = None
+    status: Status
+    worker_endpoint: WorkerEndpoint = WorkerEndpoint()
+    storage: Storage
+    settle: Settle = Settle()
+    environment: Environment = {}
+    slow_assembly: Environment = {}
+    dev: Environment = {}
+    prod: Environment = {}
+
+    @property
+    def name(self) -> str:
+        """The system under test's name."""
+        return self.profile.name
+
+    @property
+    def source(self) -> Path:
+        """The folder of the system under test's source."""
+        return (self.path.parent / self.profile.source).resolve()
+
+    def variable(self, setting: Setting) -> str:
+        """The environment variable that carries a setting."""
+        name: str = getattr(self.settings, setting.value)
+        return name
+
+    def fill(self, environment: Mapping[str, str], values: Mapping[str, str]) -> dict[str, str]:
+        """The variables with their placeholders filled in."""
+        return {name: text.format_map(values) for name, text in environment.items()}
+
+
+def load(path: Path, *, source: Path | None = None) -> Profile:
+    """Read a profile.
+
+    Args:
+        path: the TOML file.
+        source: judge the source in this folder instead of the one the profile names, e.g. a patched copy.
+
+    Raises:
+        UsageError: no such file, not TOML, or a key is missing, unknown or of the wrong kind; the message names
+            the file, the section and the key.
+    """
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as problem:
+        raise UsageError(
+            f"cannot read the profile {str(path)!r}: {problem.strerror}. Name one with --profile."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path.name} is not TOML: {problem}") from None
+    identity = document.setdefault("profile", {})
+    if source is not None and isinstance(identity, dict):
+        identity["source"] = str(source.resolve())
+    try:
+        return Profile.model_validate({**document, "path": path.resolve()})
+    except ValidationError as problem:
+        raise UsageError(_explain(path, problem)) from None
+
+
+def _explain(path: Path, problem: ValidationError) -> str:
+    """One line per mistake, in the words of the file."""
+    errors = problem.errors(include_url=False)
+    inner = {error["loc"][:-1] for error in errors}
+    errors = [
+        error for error in errors if error["loc"] not in inner
+    ]  # that a part is wrong is said of the part
+    lines = [f"{path.name} has {len(errors)} mistake(s):"]
+    for error in errors:
+        position = f"[{error['loc'][-1]}]" if isinstance(error["loc"][-1], int) else ""
+        *sections, key = [part for part in error["loc"] if isinstance(part, str)]
+        where = f"[{'.'.join(sections)}] {key}{position}" if sections else f"[{key}]"
+        lines.append(f"  {where}: {_reason(error, sections)}")
+    return "\n".join(lines)
+
+
+def _reason(error: Any, sections: list[str]) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    if error["type"] == "extra_forbidden":
+        model: Any = Profile
+        for section in sections:
+            model = model.model_fields[section].annotation
+        valid = ", ".join(name for name in model.model_fields if name != "path")
+        return f"is not known here; valid are: {valid}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{message} (found {error['input']!r})"
