@@ -1,0 +1,146 @@
+"""``dispatchcheck``: the command.
+
+Exit codes: 0 pass, 1 fail, 2 inconclusive, 64 wrong usage, 70 a bug of the harness itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness import evidence, profile
+from harness.errors import HarnessError, UsageError
+from harness.model import Verdict
+from reports.commands import add_commands
+
+_EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2, Verdict.NOT_APPLICABLE: 2}
+_AT_ONCE = str(2 * (os.cpu_count() or 1))  # a scenario waits for about half of its time
+_PYTEST_INTERRUPTED, _PYTEST_INTERNAL, _PYTEST_USAGE = 2, 3, 4
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except HarnessError as problem:
+        print(f"dispatchcheck: {problem}", file=sys.stderr)
+        return problem.exit_code
+    except Exception:  # noqa: BLE001 - whatever it is, it is a bug of ours, and no verdict
+        traceback.print_exc()
+        print("dispatchcheck: this is a bug of dispatchcheck itself; nothing was decided", file=sys.stderr)
+        return HarnessError.exit_code
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="dispatchcheck", description="Verifies job dispatchers.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    verify = commands.add_parser(
+        "verify", help="run the scenarios against a system under test and give a verdict"
+    )
+    verify.add_argument(
+        "--profile", type=Path, help="the system under test (default: the reference dispatcher)"
+    )
+    verify.add_argument(
+        "--source", type=Path, help="judge the source in this folder instead of the profile's"
+    )
+    verify.add_argument("--out", type=Path, help="where the run folder goes (default: reports/out)")
+    verify.add_argument(
+        "-n", "--processes", default=_AT_ONCE, help=f"how many scenarios run at once (default: {_AT_ONCE})"
+    )
+    verify.add_argument("-k", dest="filter", help="only scenarios that match, as in pytest")
+    verify.add_argument("scenarios", nargs="*", help="folders, files or node ids (default: all scenarios)")
+    verify.add_argument("--shard", metavar="I/N", help="run only part I of N, alike on every machine")
+    verify.add_argument("--shard-durations", type=Path, help="results.json of an earlier run, to divide by")
+    verify.set_defaults(run=_verify)
+    add_commands(commands)
+    fake = commands.add_parser(
+        "fake", help="run one of the fakes alone: cloud-tasks or worker-gateway", add_help=False
+    )
+    fake.add_argument("words", nargs=argparse.REMAINDER)
+    fake.set_defaults(run=_fake)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Wrong usage has the exit code 64 and not argparse's 2, which means inconclusive here."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: {message}\n")
+
+
+def _fake(options: argparse.Namespace) -> int:
+    """Become the fake's own process: its signals, its output and its exit code are then its own."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "fake_services", *options.words])  # noqa: S606 - our own program
+
+
+def _verify(options: argparse.Namespace) -> int:
+    root = Path(__file__).resolve().parent.parent
+    if options.profile is not None:
+        profile.load(options.profile, source=options.source)  # its mistakes are said here, once and clearly
+    run = (options.out or root / "reports" / "out").resolve() / evidence.new_run_name()
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--lines",
+        f"--run-folder={run}",
+        "-q",
+        "-r",
+        "",
+        "-n",
+        options.processes,
+    ]
+    if options.profile is not None:
+        command += [f"--profile={options.profile.resolve()}"]
+    if options.source is not None:
+        command += [f"--source={options.source.resolve()}"]
+    if options.shard is not None:
+        command += [f"--shard={options.shard}"]
+    if options.shard_durations is not None:
+        command += [f"--shard-durations={options.shard_durations.resolve()}"]
+    if options.filter is not None:
+        command += ["-k", options.filter]
+    paths = [
+        str(Path(given).absolute()) if Path(given.split("::")[0]).exists() else given
+        for given in options.scenarios
+    ]
+    command += paths or ["scenarios"]
+    try:
+        status = subprocess.run(
+            command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False
+        ).returncode
+    except KeyboardInterrupt:
+        status = _PYTEST_INTERRUPTED
+    if status == _PYTEST_USAGE:
+        return UsageError.exit_code
+    if status == _PYTEST_INTERNAL:
+        return HarnessError.exit_code
+    return _exit_code(run)
+
+
+def _exit_code(run: Path) -> int:
+    """The exit code that a run's results call for; a run without results has shown nothing."""
+    try:
+        results = json.loads((run / "results.json").read_text("utf-8"))
+    except OSError:
+        print(
+            "dispatchcheck: the run left no results: no scenario was selected, or it was cut off",
+            file=sys.stderr,
+        )
+        return _EXIT[Verdict.INCONCLUSIVE]
+    if any(scenario["blame"] == "harness" for scenario in results["scenarios"]):
+        return HarnessError.exit_code
+    return _EXIT[Verdict(results["verdict"])]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

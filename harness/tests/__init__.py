@@ -1,0 +1,1 @@
+"""Tests of the harness; the oracles are tested on hand-written journals, with nothing running."""

@@ -1,0 +1,162 @@
+"""Fixtures for the harness's own tests: a project of scenarios to run, and what is left after a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.clock import Deadline, wait
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# What starts the tests may ignore SIGINT, as a shell does for its background jobs, and children inherit that.
+_WITH_CTRL_C = (
+    "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "sys.exit(pytest.main())"
+)
+_HEADER = """
+import pytest
+
+from harness import Route, Setting, System, faults, scenario
+"""
+
+
+@dataclass
+class Project:
+    """A folder with scenarios of its own, run by a pytest process of its own against the reference."""
+
+    folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def run_folder(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def base(self) -> Path:
+        """Under which everything is that the processes of the run work in."""
+        return self.folder / "tmp"
+
+    def write(self, name: str, body: str) -> None:
+        """Write a file of scenarios; imports stand in it already."""
+        (self.folder / "scenarios" / name).write_text(_HEADER + textwrap.dedent(body), encoding="utf-8")
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start pytest and return at once."""
+        command = [sys.executable, "-c", _WITH_CTRL_C, "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        command += [f"--profile={ROOT / 'reference_impl' / 'dispatchcheck.toml'}"]
+        command += [f"--run-folder={self.run_folder}", f"--basetemp={self.base}", *options, "scenarios"]
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "CI": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def run(self, *options: str) -> tuple[int, str]:
+        """Run pytest to its end; its exit code and what it printed."""
+        process = self.start(*options)
+        output, _ = process.communicate(timeout=100)
+        return process.returncode, output
+
+    @property
+    def results(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads((self.run_folder / "results.json").read_text("utf-8"))
+        return document
+
+    def verdicts(self) -> dict[str, str]:
+        return {row["scenario"]: row["verdict"] for row in self.results["scenarios"]}
+
+    def messages(self) -> dict[str, str]:
+        return {row["scenario"]: row["message"] for row in self.results["scenarios"]}
+
+    def processes(self) -> list[int]:
+        """Every process that works in a folder of this run: APIs and workers, whoever their parent is."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                cwd = (entry / "cwd").readlink() if entry.name.isdigit() else None
+            except OSError:
+                continue
+            if cwd is not None and cwd.is_relative_to(self.base):
+                found.append(int(entry.name))
+        return found
+
+    def wait_for_processes(self, count: int) -> list[int]:
+        """Wait until that many processes work in this run's folders."""
+        return wait(
+            lambda: found if len(found := self.processes()) == count else None,
+            Deadline(40),
+            lambda: f"wanted {count} processes, found {self.processes()}",
+        )
+
+    def wait_until_gone(self, pids: list[int]) -> None:
+        """Wait until none of the processes exists."""
+        wait(
+            lambda: True if not any(alive(pid) for pid in pids) else None,
+            Deadline(15),
+            lambda: f"still there: {[pid for pid in pids if alive(pid)]}",
+        )
+
+
+def reference_profile() -> str:
+    """The text of the reference's profile, with a source that holds wherever the text is put."""
+    text = (ROOT / "reference_impl" / "dispatchcheck.toml").read_text("utf-8")
+    return text.replace('source = ".."', f'source = "{ROOT}"')
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is not merely waiting to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below this one."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    found, todo = [], [pid]
+    while todo:
+        children = [child for child, parent in parents.items() if parent == todo[-1]]
+        todo.pop()
+        found += children
+        todo += children
+    return found
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """An empty project; whatever it started is ended with the test."""
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")  # makes this folder the root
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n', encoding="utf-8")
+    requirements = (ROOT / "scenarios" / "requirements.toml").read_text("utf-8")
+    (tmp_path / "scenarios" / "requirements.toml").write_text(requirements, encoding="utf-8")
+    made = Project(tmp_path)
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

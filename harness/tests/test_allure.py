@@ -1,0 +1,42 @@
+"""With --alluredir, a scenario's title, labels, steps and attachments are in its Allure result."""
+
+from __future__ import annotations
+
+import json
+
+from harness.tests.conftest import Project
+
+
+def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
+    project.write(
+        "test_allure.py",
+        """
+        @scenario("ALLURE-01", requires=["PROD-01", "PROD-02"])
+        def test_good(prod: System) -> None:
+            '''One job goes through.'''
+            outcome = prod.assemble().settle()
+            outcome.must_take(Route.CLOUD_TASKS)
+            outcome.must_take(Route.INLINE)
+        """,
+    )
+    results = project.folder / "allure"
+
+    project.run(f"--alluredir={results}")
+
+    (path,) = results.glob("*-result.json")
+    result = json.loads(path.read_text("utf-8"))
+    assert result["name"] == "ALLURE-01 One job goes through."
+    assert result["status"] == "failed"
+    labels = {(label["name"], label["value"]) for label in result["labels"]}
+    assert {("requirement", "PROD-01"), ("requirement", "PROD-02"), ("level", "core")} <= labels
+    assert [(step["name"], step["status"]) for step in result["steps"]] == [
+        ("takes cloud_tasks served", "passed"),
+        ("takes inline served", "failed"),
+    ]
+    (container,) = [
+        json.loads(each.read_text("utf-8"))
+        for each in results.glob("*-container.json")
+        if "attachments" in each.read_text("utf-8")
+    ]
+    attached = {a["name"] for fixture in container["afters"] for a in fixture.get("attachments", [])}
+    assert {"journal.jsonl", "api.log", "worker.log"} <= attached

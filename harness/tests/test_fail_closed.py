@@ -1,0 +1,170 @@
+"""A run that shows nothing is never green: each way of showing nothing is red, with a message of its own."""
+
+from __future__ import annotations
+
+from harness.tests.conftest import Project, reference_profile
+
+
+def test_a_passing_test_is_turned_red_by_what_it_does_not_show(project: Project) -> None:
+    project.write(
+        "test_silent.py",
+        """
+        @scenario("GOOD-01", requires=["PROD-01"])
+        def test_good(prod: System) -> None:
+            '''A scenario that is all right.'''
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+
+
+        @scenario("NOTHING-01", requires=["PROD-01"])
+        def test_expects_nothing(prod: System) -> None:
+            '''A scenario that expects nothing.'''
+            prod.assemble().settle()
+
+
+        @scenario("UNUSED-01", requires=["PROD-01"])
+        def test_uses_no_system() -> None:
+            '''A scenario without a system.'''
+
+
+        @scenario("UNFIRED-01", requires=["PROD-05"])
+        def test_fault_never_strikes(prod: System) -> None:
+            '''A fault at the worker, which nobody calls.'''
+            prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
+            prod.worker.inject(faults.WORKER_INTERNAL_ERROR)
+            prod.config.unset(Setting.WORKER_URL)
+            prod.assemble().settle().must_have_one_effect()
+
+
+        @scenario("SKIP-01", requires=["PROD-01"])
+        @pytest.mark.skip(reason="not today")
+        def test_skipped(prod: System) -> None:
+            '''A scenario that is skipped.'''
+
+
+        @scenario("XFAIL-01", requires=["PROD-01"])
+        @pytest.mark.xfail(reason="a known bug", strict=True)
+        def test_expected_to_fail(prod: System) -> None:
+            '''A scenario that is expected to fail, and passes.'''
+            prod.assemble().settle().must_be_accepted()
+
+
+        @scenario("LEAK-01", requires=["CONF-06"])
+        def test_secret_in_a_url(dev: System) -> None:
+            '''A secret that the dispatcher is made to show in its banner.'''
+            dev.config.set_in_process(Setting.WORKER_URL, f"{dev.worker.url}/{dev.secret}")
+            dev.assemble().settle().must_be_accepted()
+        """,
+    )
+
+    code, output = project.run()
+
+    assert code == 1
+    assert project.verdicts() == {
+        "GOOD-01": "PASS",
+        "NOTHING-01": "INCONCLUSIVE",
+        "UNUSED-01": "INCONCLUSIVE",
+        "UNFIRED-01": "INCONCLUSIVE",
+        "SKIP-01": "INCONCLUSIVE",
+        "XFAIL-01": "FAIL",
+        "LEAK-01": "FAIL",
+    }
+    messages = project.messages()
+    assert "the scenario expected nothing" in messages["NOTHING-01"]
+    assert "uses no system under test" in messages["UNUSED-01"]
+    assert "never struck" in messages["UNFIRED-01"]
+    assert "not today" in messages["SKIP-01"]
+    assert "the secret nowhere" in messages["LEAK-01"]
+    assert project.results["verdict"] == "FAIL"
+    assert "verdict: FAIL" in output
+
+
+def test_nothing_collected_is_no_pass(project: Project) -> None:
+    code, _ = project.run()
+
+    assert code == 5
+    assert not (project.run_folder / "results.json").exists()
+
+
+def test_everything_not_applicable_is_no_pass(project: Project) -> None:
+    project.write(
+        "test_extended.py",
+        """
+        @scenario("EXT-01", requires=["CONF-08"], level="extended")
+        def test_needs_a_capability(prod: System) -> None:
+            '''Needs a capability that the profile does not claim.'''
+        """,
+    )
+    profile = project.folder / "modest.toml"
+    text = reference_profile().replace(
+        'capabilities = ["idempotent", "durable", "settled-event", "strict-config"]', "capabilities = []"
+    )
+    profile.write_text(text, encoding="utf-8")
+
+    code, _ = project.run(f"--profile={profile}")
+
+    assert code == 1
+    assert project.verdicts() == {"EXT-01": "NOT_APPLICABLE"}
+    assert project.results["verdict"] == "INCONCLUSIVE"
+    assert project.results["reasons"][0] == "no scenario was applicable"
+
+
+def test_an_unknown_requirement_stops_the_run_and_names_the_known_ones(project: Project) -> None:
+    project.write(
+        "test_unknown.py",
+        """
+        @scenario("UNKNOWN-01", requires=["PROD-99"])
+        def test_unknown(prod: System) -> None:
+            '''Proves a requirement that does not exist.'''
+        """,
+    )
+
+    code, output = project.run()
+
+    assert code == 4
+    assert "UNKNOWN-01 names the unknown requirement 'PROD-99'; known are PROD-01, PROD-02" in output
+
+
+def test_a_test_among_scenarios_that_is_none_stops_the_run(project: Project) -> None:
+    project.write("test_plain.py", "\n\ndef test_plain() -> None:\n    assert True\n")
+
+    code, output = project.run()
+
+    assert code == 4
+    assert "test_plain is not a scenario; declare it with @scenario" in output
+
+
+def test_two_scenarios_with_one_id_stop_the_run(project: Project) -> None:
+    body = """
+        @scenario("TWICE-01", requires=["PROD-01"])
+        def test_it(prod: System) -> None:
+            '''The same id in two files.'''
+        """
+    project.write("test_a.py", body)
+    project.write("test_b.py", body)
+
+    code, output = project.run()
+
+    assert code == 4
+    assert "the scenario id TWICE-01 is used by" in output
+
+
+def test_a_scenario_that_never_ran_is_missed(project: Project) -> None:
+    project.write(
+        "test_stop.py",
+        """
+        @scenario("STOP-01", requires=["PROD-01"])
+        def test_first(prod: System) -> None:
+            '''Fails, and the run stops.'''
+            prod.assemble().settle().must_take(Route.INLINE)
+
+
+        @scenario("STOP-02", requires=["PROD-01"])
+        def test_second(prod: System) -> None:
+            '''Never runs.'''
+        """,
+    )
+
+    project.run("-x")
+
+    assert project.verdicts() == {"STOP-01": "FAIL"}
+    assert any("1 selected scenario(s) left no verdict" in reason for reason in project.results["reasons"])

@@ -1,0 +1,185 @@
+"""What a scenario can do to the dispatcher's dependencies: Cloud Tasks, and the gateway before the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import fake_services.faults
+from fake_services.cloud_tasks import CloudTasks, CloudTasksConfig
+from fake_services.cloud_tasks import TlsIdentity as FakeTlsIdentity
+from fake_services.exchange import Exchange
+from fake_services.host import Host
+from fake_services.worker_gateway import WorkerGateway, WorkerGatewayConfig
+from harness.errors import HarnessError
+from harness.faults import Fault, Layer, Means
+from harness.journal import Journal
+from harness.model import Route
+from harness.topologies import redirect
+
+# Few and quick, so that a task that nobody ever takes is given up, and judged, within a second.
+_RETRIES = {"max_attempts": 8, "min_backoff": 0.05, "max_backoff": 1.0, "max_doublings": 5}
+_CALLS = {Layer.CLOUD_TASKS: "CreateTask", Layer.WORKER: "*"}
+
+
+class Dependency:
+    """One fake, its faults, and its part of the journal."""
+
+    def __init__(self, fake: CloudTasks | WorkerGateway, layer: Layer, journal: Journal) -> None:
+        self._fake = fake
+        self._layer = layer
+        self._journal = journal
+        self._in_force: list[Fault] = []
+        self._forget = fake.journal.subscribe(self._record)
+        self.hidden: set[Route] = set()
+        """Routes that a fault has taken off the wire at some time in this run."""
+
+    def inject(self, fault: Fault) -> None:
+        """Put a fault in force: from now on, for as many calls as it says, or until ``heal``.
+
+        Raises:
+            HarnessError: the fault belongs to another dependency.
+        """
+        if fault.layer is not self._layer:
+            raise HarnessError(f"{fault.name} strikes the {fault.layer}, not the {self._layer}")
+        self._journal.record("harness", "fault", f"inject {fault.name}: {fault.imitates}", name=fault.name)
+        self._in_force.append(fault)
+        if fault.leaves_no_trace:
+            self.hidden.add(fault.leaves_no_trace)
+        match fault.means:
+            case Means.SCRIPT:
+                self._fake.faults.add(_on_the_wire(fault))
+            case Means.CLOSED_PORT:
+                self._fake.refuse_connections(True)
+            case Means.NO_SUCH_HOST | Means.NO_CREDENTIALS:
+                pass  # the topology starts the dispatcher with another environment
+
+    def heal(self) -> None:
+        """Lift every fault. Faults of names and addresses act at start only, and are lifted by a restart."""
+        self._journal.record("harness", "fault", f"heal {self._layer}")
+        if any(fault.means is Means.CLOSED_PORT for fault in self._in_force):
+            self._fake.refuse_connections(False)
+        self._in_force.clear()
+        self._fake.faults.clear()
+
+    def suffers(self, means: Means) -> bool:
+        """Whether a fault of that kind is in force."""
+        return any(fault.means is means for fault in self._in_force)
+
+    def unfired(self) -> list[str]:
+        """Names of scripted faults that struck no call."""
+        return [fault.name for fault in self._fake.faults.unfired()]
+
+    def moving(self) -> str:
+        """What is still going on, or "" when nothing is."""
+        return "" if self._fake.idle else self._fake.pending_summary()
+
+    def close(self) -> None:
+        """Stop recording."""
+        self._forget()
+
+    def _record(self, exchange: Exchange) -> None:
+        fields: dict[str, Any] = dict(exchange.fields)
+        describe = _DESCRIPTIONS.get(exchange.kind, _describe_anything)
+        self._journal.record(exchange.source, exchange.kind, describe(fields), **fields)
+
+
+class CloudTasksDependency(Dependency):
+    """The fake Cloud Tasks."""
+
+    def __init__(self, host: Host, journal: Journal, *, queue: str) -> None:
+        identity = redirect.server_identity()
+        tls = FakeTlsIdentity(cert_pem=identity.cert_pem, key_pem=identity.key_pem)
+        self._cloud_tasks = host.start(CloudTasks(CloudTasksConfig(tls=tls)))
+        self._host = host
+        self.port = self._cloud_tasks.grpc_port
+        super().__init__(self._cloud_tasks, Layer.CLOUD_TASKS, journal)
+        self._cloud_tasks.create_queue(queue, retry_config=_RETRIES)
+
+    def close(self) -> None:
+        """Stop the fake."""
+        super().close()
+        self._host.stop(self._cloud_tasks)
+
+
+class WorkerDependency(Dependency):
+    """The gateway through which every request to the worker goes."""
+
+    def __init__(self, host: Host, journal: Journal) -> None:
+        self._gateway = host.start(WorkerGateway(WorkerGatewayConfig(upstream=None)))
+        self._host = host
+        self.url = self._gateway.url
+        super().__init__(self._gateway, Layer.WORKER, journal)
+
+    def forward_to(self, url: str) -> None:
+        """Send what arrives to the real worker."""
+        self._gateway.set_upstream(url)
+
+    def close(self) -> None:
+        """Stop the gateway."""
+        super().close()
+        self._host.stop(self._gateway)
+
+
+def _on_the_wire(fault: Fault) -> fake_services.faults.Fault:
+    return fake_services.faults.Fault(
+        name=fault.name,
+        applied=fault.applied.value,
+        observed=fault.observed.value,
+        method=fault.call or _CALLS[fault.layer],
+        times=fault.times,
+        grpc_code=fault.grpc_code,
+        http_status=fault.http_status,
+        message=(fault.text or f"scripted: {fault.imitates}") if fault.grpc_code else "",
+        delivery=fault.delivery,
+        delay_s=fault.delay_s,
+        body=fault.body,
+    )
+
+
+def _describe_rpc(f: dict[str, Any]) -> str:
+    fault = f" [fault {f['fault']}]" if f.get("fault") else ""
+    ended = (
+        f["code"] if f["observed"] in {"reply", "error"} else f"{f['observed']}, {f['code'] or 'no reply'}"
+    )
+    return f"{f['method']} → {ended}{fault}"
+
+
+def _describe_attempt(f: dict[str, Any]) -> str:
+    return f"delivers task {_short(f['task'])}, attempt {f['number']}, to {f['url']}"
+
+
+def _describe_attempt_end(f: dict[str, Any]) -> str:
+    retry = f", again in {f['retry_in_s']:g} s" if f.get("retry_in_s") is not None else ""
+    return f"attempt {f['number']} of task {_short(f['task'])}: {f['status'] or f['reason']} ({f['outcome']}){retry}"
+
+
+def _describe_request(f: dict[str, Any]) -> str:
+    by = (
+        "Cloud Tasks"
+        if any(n.lower() == "x-cloudtasks-taskname" for n, _ in f["headers"])
+        else "a direct caller"
+    )
+    return f"{f['method']} {f['path']} from {by}"
+
+
+def _describe_reply(f: dict[str, Any]) -> str:
+    fault = f" [fault {f['fault']}]" if f.get("fault") else ""
+    return f"answers {f['status'] or f['observed']}{', forwarded' if f['forwarded'] else ', not forwarded'}{fault}"
+
+
+def _describe_anything(f: dict[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in f.items())
+
+
+def _short(task: str) -> str:
+    return task.rpartition("/")[2]
+
+
+_DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "rpc": _describe_rpc,
+    "attempt.sent": _describe_attempt,
+    "attempt.ended": _describe_attempt_end,
+    "request": _describe_request,
+    "reply": _describe_reply,
+}

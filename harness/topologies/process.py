@@ -1,0 +1,223 @@
+"""Processes of the system under test, started through the launcher and watched until they end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.clock import Deadline
+from harness.errors import HarnessError
+from harness.logs.capture import LogPump, Stream
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_READY_WITHIN_S = 60.0
+_START_WITHIN_S = 20.0
+_PACKET = 1 << 20
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A running process: its id, its output streams, and, once it has ended, its exit status.
+
+    ``status`` is the exit code, or minus the number of the signal that ended it, as in ``subprocess``.
+    """
+
+    pid: int
+    argv: Sequence[str]
+    streams: Sequence[Stream]
+    _launcher: Launcher
+    _ended: threading.Event = field(default_factory=threading.Event)
+    status: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended.is_set()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process and its group; nothing happens when it has ended."""
+        if self.running:
+            self._launcher.signal(self.pid, number)
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for its end.
+
+        Returns:
+            The exit status, or None when it is still running after ``timeout_s``.
+        """
+        self._ended.wait(timeout_s)
+        return self.status
+
+    def drained(self, timeout_s: float) -> bool:
+        """Wait until all its output is recorded, which is certain only after its end."""
+        deadline = Deadline(timeout_s)
+        return all(stream.ended.wait(deadline.left_s) for stream in self.streams)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ask it to end (SIGTERM), and end it (SIGKILL) when it does not within ``timeout_s``.
+
+        Returns:
+            Whether it ended when asked.
+        """
+        self.send(signal.SIGTERM)
+        asked = self.wait(timeout_s) is not None
+        if not asked:
+            self.send(signal.SIGKILL)
+            self.wait(timeout_s)
+        self.drained(timeout_s)
+        return asked
+
+    def ended_with(self, status: int) -> None:
+        """Called by the launcher's listener."""
+        self.status = status
+        self._ended.set()
+
+
+class Launcher:
+    """The harness's end of a launcher process: one per test process, made when first needed."""
+
+    def __init__(self, preload: Sequence[str], pump: LogPump) -> None:
+        self._pump = pump
+        self._lock = threading.Lock()
+        self._processes: dict[int, Process] = {}
+        self._early_ends: dict[int, int] = {}
+        self._replies: list[dict[str, Any]] = []
+        self._arrived = threading.Condition()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel = ours
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, str(_LAUNCHER), str(theirs.fileno()), *preload],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._listener = threading.Thread(target=self._listen, name="launcher-listener", daemon=True)
+        self._listener.start()
+        missing = self._reply(_READY_WITHIN_S)["missing"]
+        if missing:
+            self.close()
+            raise HarnessError(
+                "modules to be imported before a warm start are missing: " + "; ".join(missing) + ". "
+                "Correct [start] preload in the profile, or install them."
+            )
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        on_line: Callable[[str, str], None],
+        warm: bool,
+    ) -> Process:
+        """Start a process whose output goes line by line to ``on_line(stream_name, line)``.
+
+        Args:
+            argv: the program and its arguments; for a warm start ``python -m MODULE …``.
+            env: its whole environment.
+            cwd: its working directory.
+            on_line: called from the log pump's thread.
+            warm: fork the launcher instead of executing the program; see ``harness.topologies.launcher``.
+
+        Raises:
+            HarnessError: the program could not be executed at all.
+        """
+        with self._lock:
+            readers, writers = zip(os.pipe2(os.O_CLOEXEC), os.pipe2(os.O_CLOEXEC), strict=True)
+            try:
+                request = {"start": {"argv": list(argv), "env": dict(env), "cwd": str(cwd), "warm": warm}}
+                socket.send_fds(self._channel, [json.dumps(request).encode()], list(writers))
+            finally:
+                for fd in writers:
+                    os.close(fd)
+            reply = self._reply(_START_WITHIN_S)
+            if "error" in reply:
+                for fd in readers:
+                    os.close(fd)
+                raise HarnessError(f"cannot start {argv[0]!r} in {str(cwd)!r}: {reply['error']}")
+            streams = [
+                self._pump.read(fd, lambda line, name=name: on_line(name, line))  # type: ignore[misc]
+                for fd, name in zip(readers, ("stdout", "stderr"), strict=True)
+            ]
+            process = Process(reply["pid"], argv, streams, self)
+            with self._arrived:
+                self._processes[process.pid] = process
+                if process.pid in self._early_ends:
+                    process.ended_with(self._early_ends.pop(process.pid))
+            return process
+
+    def signal(self, pid: int, number: signal.Signals) -> None:
+        """Send a signal to a process group that was started here."""
+        with contextlib.suppress(OSError):
+            self._channel.send(json.dumps({"signal": pid, "number": int(number)}).encode())
+
+    def close(self) -> None:
+        """End the launcher, and with it every process it started."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
+        try:
+            self._child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+        self._listener.join(timeout=5)
+        self._channel.close()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = self._channel.recv(_PACKET)
+            except OSError:
+                data = b""
+            with self._arrived:
+                if not data:
+                    self._replies.append(
+                        {"error": "the launcher has ended", "missing": ["the launcher has ended"]}
+                    )
+                    self._arrived.notify_all()
+                    for process in self._processes.values():  # they die with it: nobody shall wait for them
+                        process.ended_with(-signal.SIGKILL)
+                    return
+                message = json.loads(data)
+                if "exited" not in message:
+                    self._replies.append(message)
+                    self._arrived.notify_all()
+                elif message["exited"] in self._processes:
+                    self._processes.pop(message["exited"]).ended_with(message["status"])
+                else:
+                    self._early_ends[message["exited"]] = message["status"]
+
+    def _reply(self, timeout_s: float) -> dict[str, Any]:
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: self._replies, timeout_s):
+                raise HarnessError(f"the launcher did not answer within {timeout_s:g} s")
+            return self._replies.pop(0)
+
+
+def quiet(processes: Sequence[Process]) -> bool:
+    """Whether no thread of the processes is running or waiting for a processor or a disk, at this moment.
+
+    Read from ``/proc``: a thread that only waits for a descriptor, a lock or a timer is in state S. On a busy
+    machine a thread that is starved stays in state R, so this does not mistake a slow process for an idle one.
+    """
+    return all(state in "SZXT" for process in processes if process.running for state in _states(process.pid))
+
+
+def _states(pid: int) -> list[str]:
+    states = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                states.append((task / "stat").read_text().rpartition(")")[2].split()[0])
+    return states

@@ -1,0 +1,137 @@
+"""Waits until a run is settled: its jobs have ended, the fakes are idle, and no process has anything left to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from harness import journal as journals
+from harness.clock import Deadline, pause
+from harness.errors import Inconclusive
+from harness.journal import Journal
+from harness.model import Job
+from harness.profile import Storage
+from harness.topologies import episodes
+from harness.topologies.process import Process, quiet
+
+_LOOKS = 4
+_BETWEEN_LOOKS_S = 0.008
+
+
+class EffectScanner:
+    """Turns the manifests that finished assemblies leave in storage into observations, each once."""
+
+    def __init__(self, root: Path, storage: Storage, journal: Journal) -> None:
+        self._root = root
+        self._storage = storage
+        self._journal = journal
+        self._seen: set[Path] = set()
+
+    def scan(self) -> None:
+        """Record every manifest that was not there before.
+
+        Raises:
+            Inconclusive: a manifest is not a JSON object with the keys that the profile names.
+        """
+        for path in sorted(self._root.glob(self._storage.manifests)):
+            if path in self._seen:
+                continue
+            self._seen.add(path)
+            self._record(path)
+
+    def _record(self, path: Path) -> None:
+        keys = self._storage
+        try:
+            manifest = json.loads(path.read_text("utf-8"))
+            job_id, episode_id, role = (str(manifest[k]) for k in (keys.job_id, keys.episode_id, keys.role))
+            claimed = str(manifest[keys.checksum])
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise Inconclusive(f"cannot read the manifest {path.name}: {problem!r}") from None
+        output = path.with_suffix(keys.output_suffix)
+        self._journal.record(
+            "storage",
+            "effect",
+            f"job {job_id} assembled in the {role}",
+            job_id=job_id,
+            episode_id=episode_id,
+            role=role,
+            audio=episodes.audio_of(output),
+            checksum=episodes.file_checksum(output),
+            claimed_checksum=claimed,
+        )
+
+
+def settle(
+    *,
+    journal: Journal,
+    scanner: EffectScanner,
+    end_event: str,
+    jobs: Sequence[Job],
+    processes: Sequence[Process],
+    moving: Callable[[], str],
+    within_s: float,
+    stuck_after_s: float,
+) -> bool:
+    """Wait until nothing moves any more.
+
+    Nothing moves when, at several looks in a row, the fakes were idle, no thread of a process was running, no
+    byte of a log was unread, and no observation was added. Jobs that have not ended get ``stuck_after_s`` of such
+    quiet before they count as stuck: a timer may still be running in the dispatcher.
+
+    Args:
+        journal: where everything is recorded.
+        scanner: looks for effects.
+        end_event: the event that ends a job, for dispatchers that claim to log one; else "": an effect ends it.
+        jobs: what was submitted; jobs that were not accepted count as ended.
+        processes: those of the system under test.
+        moving: says what still goes on at the fakes, or "".
+        within_s: when to give up.
+        stuck_after_s: quiet seconds after which a job that has not ended counts as stuck.
+
+    Returns:
+        Whether every accepted job has ended.
+
+    Raises:
+        Inconclusive: something was still moving after ``within_s``; the message says what.
+    """
+    deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
+    looks, last_length = 0, -1
+    while True:
+        scanner.scan()
+        outside = moving()
+        inside = _unread(processes) or _busy(processes)
+        length = len(journal)
+        if outside or length != last_length:
+            stuck = Deadline(stuck_after_s)
+        looks = 0 if outside or inside or length != last_length else looks + 1
+        last_length = length
+        if looks >= _LOOKS:
+            ended = _all_ended(journal, jobs, end_event)
+            if ended or stuck.passed:
+                return ended
+        if deadline.passed:
+            raise Inconclusive(
+                f"the run did not settle within {within_s:g} s; still moving: "
+                f"{outside or inside or 'a job has no effect yet'}. "
+                "Allow more time with [settle] within_s in the profile, or find out what keeps it busy."
+            )
+        pause(_BETWEEN_LOOKS_S)
+
+
+def _all_ended(journal: Journal, jobs: Sequence[Job], end_event: str) -> bool:
+    observations = journal.observations
+    if end_event:
+        ended = {e.fields.get("job_id") for e in journals.events(observations) if e.name == end_event}
+    else:
+        ended = {effect.job_id for effect in journals.effects(observations)}
+    return all(job.job_id in ended for job in jobs if job.job_id)
+
+
+def _unread(processes: Sequence[Process]) -> str:
+    unread = any(stream.unread for process in processes for stream in process.streams)
+    return "log lines are still to be read" if unread else ""
+
+
+def _busy(processes: Sequence[Process]) -> str:
+    return "" if quiet(processes) else "a process of the system under test is running"
