@@ -1,0 +1,140 @@
+"""The release checklist in Markdown: what a release manager reads and signs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from reports import proof
+from reports.policy import Policy
+from reports.release import release
+
+_MARK = {
+    "PASS": "x",
+    "FAIL": " ",
+    "INCONCLUSIVE": " ",
+    "NOT VERIFIED": " ",
+    "NOT_APPLICABLE": "-",
+    "EXCLUDED": "-",
+}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&])")
+
+
+def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
+    """The checklist as Markdown, from the document of ``results.json``."""
+    run = results["run"]
+    document = release(results, policy)
+    began = dt.datetime.fromtimestamp(run["began_at"], tz=dt.UTC)
+    lines = [
+        f"# Release checklist: {plain(run['profile'])}",
+        "",
+        *_decision(document["decision"]),
+        f"**Verdict: {results['verdict']}** ({results['summary']})",
+        "",
+        *(f"- {plain(reason)}" for reason in results["reasons"]),
+        *([""] if results["reasons"] else []),
+        f"Run {run['name']}, begun {began:%Y-%m-%d %H:%M:%S} UTC, {_duration(run)}.",
+        f"Python {run['python']} on {plain(run['platform'])}.",
+        "",
+        *_identity(document),
+        "## Requirements",
+        "",
+        "A requirement marked NOT VERIFIED has no scenario in this run: nothing is claimed about it.",
+        "",
+        "| | requirement | level | verdict | shown by | text |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(row(entry) for entry in results["requirements"]),
+        "",
+        *_excluded(document["excluded"]),
+        *_not_passed(results),
+        "## Can the suites fail?",
+        "",
+        f"- {plain(proof.in_words(document['prove']))}",
+        f"- {plain(proof.canary_in_words(document['canary']))}",
+        "",
+        "## To be done by a person",
+        "",
+        *(f"- [ ] {plain(item['text'])}. {plain(item['how'])}" for item in document["by_person"]),
+        "",
+        "Name, date: ______________________",
+        "",
+        "## Limits of the claim",
+        "",
+        *(f"- {plain(limit)}" for limit in document["limits"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _decision(decision: Mapping[str, Any]) -> list[str]:
+    lines = [f"**Release: {decision['word']}**", ""]
+    lines += [f"- failed: {plain(reason)}" for reason in decision["failures"]]
+    lines += [f"- unknown: {plain(reason)}" for reason in decision["unknowns"]]
+    lines += [f"- excused: {plain(reason)}" for reason in decision["excused"]]
+    return [*lines, ""] if lines[2:] else lines
+
+
+def _duration(run: Mapping[str, Any]) -> str:
+    ended_at = run.get("ended_at")
+    return "not ended" if ended_at is None else f"took {ended_at - run['began_at']:.1f} s"
+
+
+def _identity(document: Mapping[str, Any]) -> list[str]:
+    run, rows = document["run"], []
+    for name, identity in run.get("identity", {}).items():
+        facts = " ".join(str(identity[key]) for key in ("name", "version", "digest") if identity.get(key))
+        rows.append(f"| {plain(name)} | {plain(facts)} |")
+    seal = document["evidence"]
+    if seal:
+        rows.append(f"| evidence | {seal['files']} files, SHA256SUMS {seal['digest']} |")
+    known = [name for name in ("topology", "seed") if run.get(name) is not None]
+    rows += [f"| {name} | {plain(str(run[name]))} |" for name in known]
+    if not rows:
+        return []
+    return ["## What was judged, and by what", "", "| | |", "| --- | --- |", *rows, ""]
+
+
+def _excluded(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not excluded:
+        return []
+    return ["## Excluded", "", *(f"- {row['id']}: {plain(row['because'])}" for row in excluded), ""]
+
+
+def row(entry: Mapping[str, Any], *, links: bool = True) -> str:
+    """One requirement as a row of a table; without links it gives the number of scenarios instead of their names."""
+    shown_by = ", ".join(f"[{plain(name)}](evidence/{name}/)" for name in entry["scenarios"]) if links else ""
+    if not links and entry["scenarios"]:
+        shown_by = f"{entry['passed']}/{len(entry['scenarios'])}"
+    shown_by = shown_by or "-"
+    return (
+        f"| [{_MARK[entry['verdict']]}] | {entry['id']} | {entry['level']} | {entry['verdict']} | {shown_by} "
+        f"| {plain(entry['text'])} |"
+    )
+
+
+def _not_passed(results: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for scenario in results["scenarios"]:
+        if scenario["verdict"] in {"PASS", "NOT_APPLICABLE"}:
+            continue
+        fence = "`" * max(3, _longest_run_of_backticks(scenario["message"]) + 1)
+        lines += [
+            f"## {scenario['verdict']}: {plain(scenario['folder'])}",
+            "",
+            fence,
+            scenario["message"],
+            fence,
+            "",
+        ]
+    return lines
+
+
+def _longest_run_of_backticks(text: str) -> int:
+    return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -1,0 +1,101 @@
+"use strict";
+// Filters, keys, and unpacking: what passed is packed, and unpacked when it is opened.
+const list = document.getElementById("list");
+const rows = Array.from(list.children);
+const texts = rows.map((row) => row.firstElementChild.textContent.toLowerCase());
+const search = document.getElementById("search");
+const boxes = Array.from(document.querySelectorAll("input[name=verdict]"));
+const count = document.getElementById("count");
+const none = document.getElementById("none");
+const chunks = new Map();
+
+function filter() {
+  const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
+  let shown = 0;
+  rows.forEach((row, number) => {
+    const text = texts[number];
+    const fits = wanted.has(row.dataset.verdict) && words.every((word) => text.includes(word));
+    if (row.hidden === fits) row.hidden = !fits;
+    if (fits) shown += 1;
+  });
+  count.textContent = `${shown} of ${rows.length} shown`;
+  none.hidden = shown > 0;
+}
+
+function chunk(number) {
+  if (!chunks.has(number)) chunks.set(number, unpack(number));
+  return chunks.get(number);
+}
+
+async function unpack(number) {
+  const packed = atob(document.getElementById(`chunk-${number}`).textContent);
+  const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(stream).text());
+}
+
+async function fill(row) {
+  const packed = row.dataset.packed;
+  if (packed === undefined) return;
+  delete row.dataset.packed;
+  const [number, place] = packed.split(".").map(Number);
+  row.lastElementChild.innerHTML = (await chunk(number))[place]; // escaped where it was written
+  row.dataset.filled = "yes";
+}
+
+function open(id) {
+  const row = id && document.getElementById(id);
+  if (!row || !row.classList.contains("scenario")) return;
+  row.hidden = false;
+  row.open = true;
+  row.firstElementChild.focus();
+}
+
+function move(step) {
+  const visible = rows.filter((row) => !row.hidden);
+  const at = visible.findIndex((row) => row.contains(document.activeElement));
+  const next = visible[Math.min(Math.max(at + step, 0), visible.length - 1)];
+  if (next) next.firstElementChild.focus();
+}
+
+list.addEventListener("toggle", (event) => {
+  if (event.target.classList.contains("scenario") && event.target.open) fill(event.target);
+}, true);
+search.form.addEventListener("submit", (event) => event.preventDefault());
+search.addEventListener("input", filter);
+boxes.forEach((box) => box.addEventListener("change", filter));
+document.querySelectorAll(".filter-by").forEach((button) => button.addEventListener("click", () => {
+  search.value = button.dataset.query;
+  boxes.forEach((box) => { box.checked = true; });
+  filter();
+  search.focus();
+  search.scrollIntoView({ block: "start" });
+}));
+document.getElementById("theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+});
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input[type=search]");
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "Escape" && (typing || search.value)) {
+    search.value = "";
+    filter();
+    search.blur();
+  } else if (typing) {
+    if (event.key === "ArrowDown" || event.key === "Enter") { event.preventDefault(); move(1); }
+  } else if (event.key === "/") {
+    event.preventDefault();
+    search.focus();
+  } else if (event.key === "j") move(1);
+  else if (event.key === "k") move(-1);
+});
+addEventListener("hashchange", () => open(location.hash.slice(1)));
+addEventListener("beforeprint", () => {
+  document.querySelectorAll(".excused").forEach((excused) => { excused.open = true; });
+  rows.forEach((row) => { if (row.dataset.verdict !== "PASS") row.open = true; });
+});
+open(location.hash.slice(1));
+document.documentElement.dataset.ready = "yes";

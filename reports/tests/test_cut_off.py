@@ -1,0 +1,180 @@
+"""A run that is cut off leaves an account that says so, and never a go."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import cli, context, evidence, sealed
+from harness.clock import Deadline, pause
+from harness.model import Verdict
+from harness.run_folder import RunFolder
+from reports.policy import decide, default_policy
+from reports.schema import read_results
+from reports.tests import made
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WAIT_S = 60
+
+
+def begun(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(
+        tmp_path / "run",
+        requirements=made.REQUIREMENTS,
+        profile_path=ROOT / "reference_impl" / "dispatchcheck.toml",
+        source=None,
+        suites=ROOT / "scenarios",
+    )
+    folder.begin([made.node("A-01")], arguments=["scenarios"], seed=7)
+    return folder
+
+
+def account_in(run: Path) -> dict[str, Any]:
+    document = read_results(run / "results.json")
+    assert document["verdict"] != "PASS"
+    assert not document["complete"]
+    assert not decide(document, default_policy()).go
+    assert "**Release: NO-GO**" in (run / "checklist.md").read_text("utf-8")
+    return document
+
+
+def test_the_first_account_says_incomplete_and_who_is_judged(tmp_path: Path) -> None:
+    begun(tmp_path)
+    document = account_in(tmp_path / "run")
+    assert any("did not come to its end" in reason for reason in document["reasons"])
+    identity = document["run"]["identity"]
+    assert all(entry["digest"].startswith("sha256:") for entry in identity.values())
+    assert (document["run"]["seed"], document["run"]["topology"]) == (7, "processes")
+
+
+def test_the_last_account_replaces_it(tmp_path: Path) -> None:
+    folder, run = begun(tmp_path), tmp_path / "run"
+    evidence.write_result(run, made.scenario("A-01"))
+    document = folder.end([made.node("A-01")], shard=None, pytest_exit=0, interrupted=False)
+    assert (document["verdict"], document["complete"]) == ("PASS", True)
+    assert read_results(run / "results.json")["complete"]
+    assert sealed.alterations(run) == []
+
+
+def test_a_full_disk_leaves_the_first_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, run = begun(tmp_path), tmp_path / "run"
+    evidence.write_result(run, made.scenario("A-01"))
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        folder.end([made.node("A-01")], shard=None, pytest_exit=0, interrupted=False)
+    monkeypatch.undo()
+    account_in(run)
+
+
+def test_a_report_of_a_run_that_was_cut_off_can_be_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path)
+    evidence.write_result(tmp_path / "run", made.scenario("A-01"))
+    assert cli.main(["report", "build", str(tmp_path / "run")]) == 2
+    assert "1 pass" in capsys.readouterr().out
+    account_in(tmp_path / "run")
+
+
+@pytest.mark.parametrize("parallel", [[], ["-n", "1"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT], ids=["killed", "ctrl-c"])
+def test_a_run_that_is_ended_from_outside_is_no_go(
+    tmp_path: Path, sign: signal.Signals, parallel: list[str]
+) -> None:
+    run = tmp_path / "run"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "scenarios",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--run-folder",
+        str(run),
+        *parallel,
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:
+        deadline = Deadline(WAIT_S)
+        while not (run / "statement.json").exists():  # the last file of the first account
+            assert process.poll() is None, process.communicate()[0]
+            assert not deadline.passed, "the run wrote no first account"
+            pause(0.02)
+        process.send_signal(sign)
+        process.communicate(timeout=WAIT_S)
+    document = account_in(run)
+    assert document["missing"]
+    assert cli.main(["gate", str(run / "results.json")]) in {1, 2}
+
+
+def test_a_run_folder_is_used_once(tmp_path: Path) -> None:
+    evidence.write_result(tmp_path, made.scenario("OLD-02", Verdict.PASS))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "scenarios",
+        "--collect-only",
+        "-q",
+        "--run-folder",
+        str(tmp_path),
+    ]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert ended.returncode == 4
+    assert "holds the evidence of another run" in ended.stderr
+
+
+def test_shards_select_everything_once(tmp_path: Path) -> None:
+    found: list[str] = []
+    for index in (1, 2):
+        command = [
+            sys.executable, "-m", "pytest", "scenarios/worker", "--collect-only", "-q", "--shard", f"{index}/2",
+            "--run-folder", str(tmp_path / str(index)), "-p", "no:randomly",
+        ]  # fmt: skip
+        ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+        assert ended.returncode == 0, ended.stdout
+        found += [line for line in ended.stdout.splitlines() if line.startswith("scenarios/")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "scenarios/worker",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:randomly",
+    ]
+    whole = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False
+    ).stdout
+    assert sorted(found) == sorted(line for line in whole.splitlines() if line.startswith("scenarios/"))
+
+
+def test_what_cannot_be_encoded_spoils_no_report(tmp_path: Path) -> None:
+    folder, run = begun(tmp_path), tmp_path / "run"
+    odd = made.log(9, "api", 'lone: "\ud800"', "odd.\udfff", episode_id="\ud800")
+    system = made.record(odd)
+    account = made.shown(system, closing=True)
+    result = made.scenario("A-01", Verdict.FAIL, message="\ud800", account=account)
+    made.run_folder(run, {"A-01": (result, system, [])})
+    document = folder.end([made.node("A-01")], shard=None, pytest_exit=1, interrupted=False)
+    assert document["verdict"] == "FAIL"
+    assert context.read(run / "evidence" / "A-01").systems[0].observations[-1] == odd

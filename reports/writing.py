@@ -1,0 +1,79 @@
+"""Writes every report of a run into its folder: ``results.json`` first, the rest derived from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from harness import evidence, sealed
+from harness.evidence import write_text
+from harness.requirements import Requirements
+from reports import ctrf, github, intoto, junit, proof, sarif
+from reports.checklist import checklist
+from reports.page import page
+from reports.policy import Policy
+from reports.release import release
+from reports.results import as_json, results
+
+
+def write_all(run: Path, requirements: Requirements, *, policy: Policy | None = None) -> dict[str, Any]:
+    """Write ``results.json`` and all that is derived from it into a run folder, from what stands in it.
+
+    Returns:
+        The document of ``results.json``.
+
+    Raises:
+        UsageError: the evidence cannot be read.
+    """
+    document = results(
+        evidence.read_run(run),
+        evidence.read_results(run),
+        requirements,
+        seal=_seal(run),
+        prove=proof.read(run / "prove.json"),
+        canary=proof.read(run / "canary.json"),
+    )
+    write_results(run, document)
+    write_derived(run, document, policy=policy)
+    return document
+
+
+def write_results(folder: Path, document: Mapping[str, Any]) -> None:
+    """Write ``results.json`` in one step."""
+    write_text(folder / "results.json", as_json(document))
+
+
+def write_derived(folder: Path, document: Mapping[str, Any], *, policy: Policy | None = None) -> None:
+    """Write every report that follows from ``results.json``; file names are fixed, so that pipelines find them."""
+    for name, text in _derived(document, policy):
+        write_text(folder / name, text)
+
+
+def _derived(document: Mapping[str, Any], policy: Policy | None) -> Iterator[tuple[str, str]]:
+    yield "checklist.md", checklist(document, policy)
+    yield "checklist.json", _json(release(document, policy))
+    yield "checklist.html", page(document, policy)
+    yield "junit.xml", junit.junit(document)
+    yield "ctrf.json", _json(ctrf.ctrf(document))
+    yield "summary.md", github.summary(document, policy)
+    yield "annotations.txt", github.workflow_commands(document)
+    if (statement := intoto.statement(document, policy)) is not None:
+        yield "statement.json", _json(statement)
+    yield "findings.sarif", _json(sarif.sarif(document))
+
+
+def _json(document: Mapping[str, Any]) -> str:
+    return to_json(document, indent=1).decode() + "\n"
+
+
+def _seal(run: Path) -> dict[str, Any] | None:
+    """How many files the list of hashes names, and the hash of the list itself."""
+    try:
+        text = (run / sealed.SEAL).read_bytes()
+    except OSError:
+        return None
+    return {"files": text.count(b"\n"), "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}
