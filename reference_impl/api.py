@@ -1,0 +1,154 @@
+"""The API: accepts assembly requests, stores them, answers at once, and says what became of them."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
+
+from reference_impl import events, server_log, tasks_client
+from reference_impl.assembler import Assembler
+from reference_impl.assembly import Media
+from reference_impl.breaker import Breaker
+from reference_impl.dispatcher import Dispatcher
+from reference_impl.effect import Effects
+from reference_impl.http_input import BadRequest, optional_title, parse_object, read_body, trace_id
+from reference_impl.job import EPISODE_ID, TITLE_MAX_CHARS, Job
+from reference_impl.lanes import Lane
+from reference_impl.measurement import measurement_router
+from reference_impl.routes.cloud_tasks import CloudTasksRoute
+from reference_impl.routes.direct_worker import WorkerRoute
+from reference_impl.routes.inline import InlineRoute
+from reference_impl.settings import Settings, settings_at_start_up
+from reference_impl.shutdown import Shutdown
+from reference_impl.store import Record, Store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The API for given settings. The store is opened when the server starts."""
+    server_log.configure(settings)
+    media = Media(settings.media_root, bytes_per_s=settings.assembly_bytes_per_s)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        shutdown = Shutdown(settings.shutdown_grace_s)
+        shutdown.listen()
+        store = Store(settings.database_url, lease_s=settings.job_lease_s)
+        dispatcher = build_dispatcher(settings, store, media, shutdown)
+        app.state.store, app.state.dispatcher = store, dispatcher
+        dispatcher.start()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(dispatcher.stop)
+            store.close()
+
+    app = FastAPI(
+        title="Episode assembly", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+
+    app.include_router(measurement_router(settings, media))
+
+    @app.exception_handler(BadRequest)
+    async def refuse(_: Request, error: BadRequest) -> JSONResponse:
+        events.emit(events.REFUSED, reason=error.field, detail=error.message)
+        return error.response()
+
+    @app.exception_handler(SQLAlchemyError)
+    async def store_failed(_: Request, error: SQLAlchemyError) -> JSONResponse:
+        events.emit(events.STORE_FAILED, reason=type(error).__name__, detail=str(error))
+        return JSONResponse({"error": {"message": "the store cannot be reached; try again"}}, 503)
+
+    @app.post("/api/episodes/{episode_id}/assemble", status_code=202)
+    async def assemble(episode_id: str, request: Request) -> JSONResponse:
+        body = await read_body(request)
+        fields = parse_object(body) if body.strip() else {}
+        _check_episode_id(episode_id)
+        title = optional_title(fields, TITLE_MAX_CHARS)
+        if not await run_in_threadpool(media.has_episode, episode_id):
+            raise BadRequest(404, "episode_id", f"episode {episode_id} is unknown: it has no segments")
+        job = Job.new(
+            episode_id,
+            correlation_id=request.headers.get("x-correlation-id"),
+            title=title,
+            trace=trace_id(request),
+        )
+        events.emit(events.ENTRY, job, title_chars=len(title or ""))
+        try:
+            await run_in_threadpool(app.state.store.add, job)
+        except SQLAlchemyError as error:
+            events.emit(events.NOT_STORED, job, reason=type(error).__name__, detail=str(error))
+            raise
+        app.state.dispatcher.nudge()
+        return JSONResponse(
+            {
+                "job_id": job.job_id,
+                "episode_id": job.episode_id,
+                "correlation_id": job.correlation_id,
+                "status_url": f"/api/episodes/{episode_id}",
+            },
+            202,
+        )
+
+    @app.get("/api/episodes/{episode_id}", response_model=None)
+    async def episode(episode_id: str) -> dict[str, Any]:
+        _check_episode_id(episode_id)
+        records = await run_in_threadpool(app.state.store.of_episode, episode_id)
+        if not records and not await run_in_threadpool(media.has_episode, episode_id):
+            raise BadRequest(404, "episode_id", f"episode {episode_id} is unknown: it has no segments")
+        return {"episode_id": episode_id, "jobs": [_shown(record) for record in records]}
+
+    @app.get("/healthz", response_model=None)
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    return app
+
+
+def build_dispatcher(settings: Settings, store: Store, media: Media, shutdown: Shutdown) -> Dispatcher:
+    """Wire the dispatcher; everything it uses is built here and nowhere else."""
+    background = Lane("background", settings.background_threads)
+    effects = Effects(store, media, role="api", assembly_max_s=settings.assembly_max_s, shutdown=shutdown)
+    assembler = Assembler(
+        settings=settings,
+        store=store,
+        cloud_tasks=CloudTasksRoute(settings),
+        worker=WorkerRoute(settings),
+        inline=InlineRoute(effects, wait_s=settings.assembly_max_s),
+        breaker=Breaker(settings.breaker_window_s),
+        background=background,
+    )
+    return Dispatcher(
+        store=store,
+        assembler=assembler,
+        first_step=Lane("first-step", settings.dispatch_threads),
+        background=background,
+        shutdown=shutdown,
+        overdue_s=settings.overdue_s,
+        grace_s=settings.shutdown_grace_s,
+    )
+
+
+def _check_episode_id(episode_id: str) -> None:
+    if not EPISODE_ID.fullmatch(episode_id):
+        raise BadRequest(422, "episode_id", f"episode_id does not match {EPISODE_ID.pattern}")
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    return {
+        "job_id": record.job.job_id,
+        "state": record.state,
+        "route": record.route or None,
+        "checksum": record.checksum or None,
+        "output": record.output or None,
+    }
+
+
+app = create_app(settings_at_start_up(tasks_client.ENV_FILE))

@@ -1,0 +1,199 @@
+"""Tries the routes in order; the only place with fallback logic.
+
+Production: Cloud Tasks, then the worker directly, then inline. Development: the worker when it is
+configured for that, then inline. A route answers DELIVERED, REJECTED or AMBIGUOUS, and anything but
+DELIVERED leads to the next one. Going on after AMBIGUOUS is safe because the effect itself is guarded (see
+`effect`): whoever comes second waits for the first and returns its result. Every failure is logged with its
+reason before the next route's first event.
+
+Bounds: each route has its deadline, and `handover_max_s` bounds the time until the job is handed over or
+runs inline, which is bounded in turn. What may take long runs in the background lane; when that is full the
+job goes back to the store. Nothing is retried here: a job that found no end goes back to the store too, and
+the dispatcher takes it up again later, from the first route on.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reference_impl import events, tasks_client
+from reference_impl.job import Route
+from reference_impl.values import WORKER_TASK_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference_impl.breaker import Breaker
+    from reference_impl.job import Job
+    from reference_impl.lanes import Lane
+    from reference_impl.routes.cloud_tasks import CloudTasksRoute
+    from reference_impl.routes.direct_worker import WorkerRoute
+    from reference_impl.routes.inline import InlineRoute
+    from reference_impl.settings import Settings
+    from reference_impl.store import Record, Store
+
+_FULL_DELAY_S = 1.0
+_RETRY_MAX_S = 60.0
+
+
+@dataclass(slots=True)
+class _Run:
+    """One pass through the routes: what was tried in vain so far, and why the last of it failed."""
+
+    record: Record
+    deadline: float
+    tried: list[str] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def job(self) -> Job:
+        return self.record.job
+
+
+class Assembler:
+    """Gets one job done, by whichever route works."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        cloud_tasks: CloudTasksRoute,
+        worker: WorkerRoute,
+        inline: InlineRoute,
+        breaker: Breaker,
+        background: Lane,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._cloud_tasks = cloud_tasks
+        self._worker = worker
+        self._inline = inline
+        self._breaker = breaker
+        self._background = background
+
+    def dispatch(self, record: Record) -> None:
+        """Take a stored job through the routes; returns soon, the rest goes on in the background."""
+        run = _Run(record, deadline=time.monotonic() + self._settings.handover_max_s)
+        self._guarded(run, lambda: self._first_step(run))
+
+    def _first_step(self, run: _Run) -> None:
+        if self._settings.development:
+            self._in_background(run, lambda: self._development(run))
+        elif run.record.handed_over:
+            # It was confirmed long ago and has no effect yet. Cloud Tasks would say that its task exists.
+            events.emit(events.OVERDUE, run.job, reason="no-effect-after-handover")
+            run.tried = list(run.record.tried)
+            self._in_background(run, lambda: self._production_without_cloud_tasks(run))
+        elif self._cloud_tasks_accepts(run):
+            self._hand_over(run)
+        else:
+            self._in_background(run, lambda: self._production_without_cloud_tasks(run))
+
+    def _production_without_cloud_tasks(self, run: _Run) -> None:
+        if self._worker_confirms(run):
+            self._hand_over(run)
+            return
+        events.emit(events.FALLING_BACK, run.job, reason=run.reason)
+        self._run_inline(run)
+
+    def _development(self, run: _Run) -> None:
+        attempt = tasks_client._dispatch_local_task(  # noqa: SLF001 — the name that people know it by
+            WORKER_TASK_PATH, run.job, self._settings, self._worker
+        )
+        if attempt is not None and attempt.delivered:
+            self._hand_over(run)
+            return
+        if attempt is not None:
+            run.tried.append(Route.WORKER_DIRECT)
+        events.say(f"DEV MODE assemble start for episode {run.job.episode_id}")
+        self._run_inline(run)
+
+    def _cloud_tasks_accepts(self, run: _Run) -> bool:
+        events.emit(events.CHECKING, run.job)
+        check = tasks_client.check_cloud_tasks(self._settings)
+        events.emit(events.CHECKED, run.job, enabled=check.enabled, reason=check.reason, detail=check.detail)
+        if not check.enabled:
+            run.reason = check.reason
+            return False
+        attempt = self._cloud_tasks.attempt(run.job, self._settings.enqueue_timeout_s)
+        if attempt.delivered:
+            exists = attempt.reason == "already-exists"
+            name = self._cloud_tasks.task_name(run.job)
+            events.emit(events.ENQUEUED, run.job, task=name, already_exists=exists)
+            return True
+        events.emit(
+            events.ENQUEUE_FAILED,
+            run.job,
+            severity="ERROR" if attempt.permanent else "",
+            reason=attempt.reason,
+            detail=attempt.detail,
+            permanent=attempt.permanent,
+            verdict=attempt.verdict,
+        )
+        run.reason = attempt.reason
+        run.tried.append(Route.CLOUD_TASKS)
+        return False
+
+    def _worker_confirms(self, run: _Run) -> bool:
+        left_s = run.deadline - time.monotonic()
+        skip = self._reason_to_skip_worker(left_s)
+        if skip:
+            events.emit(events.WORKER_SKIPPED, run.job, reason=skip)
+            run.reason = skip
+            return False
+        events.emit(events.TRYING_WORKER, run.job, url=self._settings.worker.assemble)
+        attempt = self._worker.attempt(run.job, min(self._settings.worker_timeout_s, left_s))
+        self._breaker.learn(attempt)
+        if attempt.delivered:
+            events.emit(events.WORKER_DISPATCHED, run.job, status=attempt.reason)
+            return True
+        events.emit(
+            events.WORKER_FAILED,
+            run.job,
+            reason=attempt.reason,
+            detail=attempt.detail,
+            verdict=attempt.verdict,
+        )
+        run.reason = attempt.reason
+        run.tried.append(Route.WORKER_DIRECT)
+        return False
+
+    def _reason_to_skip_worker(self, left_s: float) -> str:
+        if self._settings.worker_problem:
+            return self._settings.worker_problem
+        if left_s <= 0:
+            return "out-of-time"
+        return "" if self._breaker.allows() else "circuit-open"
+
+    def _run_inline(self, run: _Run) -> None:
+        attempt = self._inline.attempt(run.job)
+        if attempt.delivered:
+            self._hand_over(run)
+        else:
+            self._give_back(run, attempt.reason, attempt.detail)
+
+    def _hand_over(self, run: _Run) -> None:
+        self._store.hand_over(run.job.job_id, run.tried)
+
+    def _in_background(self, run: _Run, step: Callable[[], None]) -> None:
+        if not self._background.submit(lambda: self._guarded(run, step)):
+            events.emit(events.DEFERRED, run.job, reason="background-full", delay_s=_FULL_DELAY_S)
+            self._store.give_back(run.job.job_id, _FULL_DELAY_S)
+
+    def _guarded(self, run: _Run, step: Callable[[], None]) -> None:
+        """Run a step so that not even a bug loses the job."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 — the job is stored and will be taken up again
+            self._give_back(run, type(error).__name__, str(error))
+
+    def _give_back(self, run: _Run, reason: str, detail: str) -> None:
+        delay_s = min(_RETRY_MAX_S, 2.0 ** min(run.record.dispatches, 10))
+        events.emit(events.DEFERRED, run.job, reason=reason, detail=detail, delay_s=delay_s)
+        try:
+            self._store.give_back(run.job.job_id, delay_s)
+        except Exception as error:  # noqa: BLE001 — then the claim on the job runs out instead
+            events.emit(events.STORE_FAILED, run.job, reason=type(error).__name__, detail=str(error))

@@ -1,0 +1,177 @@
+"""Shows how this machine's configuration is read and which route a job would take; calls nobody.
+
+    python -m reference_impl.check_config [--json]
+
+Exit status: 0 when the worker is reachable by configuration, 1 when not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from reference_impl import tasks_client
+from reference_impl.job import Route
+from reference_impl.settings import EnvFile, Settings, settings_at_start_up
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One variable: where its value came from, as written (secrets masked), and as understood."""
+
+    name: str
+    source: str
+    raw: str
+    parsed: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The whole answer. `routes` are tried from left to right; `problems` say why not others."""
+
+    mode: str
+    worker_reachable: bool
+    routes: tuple[str, ...]
+    problems: tuple[str, ...]
+    variables: tuple[Row, ...]
+
+
+def examine(settings: Settings, environ: Mapping[str, str], env_file: EnvFile) -> Report:
+    """Put together what is known; pure."""
+    routes: list[str] = []
+    problems = [f"{warning.event}: {_pairs(warning.fields)}" for warning in settings.warnings]
+    if settings.development:
+        if not settings.use_worker_in_dev.value:
+            problems.append("USE_WORKER_IN_DEV is not true: development runs jobs locally")
+        elif not settings.worker_problem:
+            routes.append(Route.WORKER_DIRECT)
+    else:
+        check = tasks_client.check_cloud_tasks(settings)
+        if check.enabled:
+            routes.append(Route.CLOUD_TASKS)
+        else:
+            problems.append(f"Cloud Tasks will not be tried: {check.reason} {check.detail}".rstrip())
+        if not settings.worker_problem:
+            routes.append(Route.WORKER_DIRECT)
+    if settings.worker_problem:
+        problems.append(f"the worker cannot be called: {settings.worker_problem}")
+    reachable = bool(routes)
+    return Report(
+        mode=settings.mode,
+        worker_reachable=reachable,
+        routes=(*routes, Route.INLINE),
+        problems=tuple(problems),
+        variables=tuple(_rows(settings, environ, env_file)),
+    )
+
+
+def _rows(settings: Settings, environ: Mapping[str, str], env_file: EnvFile) -> list[Row]:
+    understood: dict[str, object] = {
+        "APP_ENV": settings.mode,
+        "USE_WORKER_IN_DEV": settings.use_worker_in_dev.value,
+        "WORKER_URL_BASE": settings.worker.base or f"invalid: {settings.worker.problem}",
+        "TASKS_AUTH": "set" if settings.tasks_auth else "not usable",
+        "GOOGLE_CLOUD_PROJECT": settings.project,
+        "TASKS_LOCATION": settings.location,
+        "TASKS_QUEUE": settings.queue,
+        "TASKS_OIDC_SERVICE_ACCOUNT": settings.oidc_service_account,
+        "TASKS_OIDC_AUDIENCE": settings.oidc_audience,
+        "MEDIA_ROOT": settings.media_root,
+        "DATABASE_URL": _without_password(settings.database_url),
+        "TASKS_ENQUEUE_TIMEOUT_S": settings.enqueue_timeout_s,
+        "WORKER_CONNECT_TIMEOUT_S": settings.worker_connect_timeout_s,
+        "WORKER_TIMEOUT_S": settings.worker_timeout_s,
+        "WORKER_BREAKER_S": settings.breaker_window_s,
+        "WORKER_THREADS": settings.worker_threads,
+        "HANDOVER_MAX_S": settings.handover_max_s,
+        "ASSEMBLY_MAX_S": settings.assembly_max_s,
+        "ASSEMBLY_BYTES_PER_S": settings.assembly_bytes_per_s,
+        "JOB_LEASE_S": settings.job_lease_s,
+        "JOB_OVERDUE_S": settings.overdue_s,
+        "SHUTDOWN_GRACE_S": settings.shutdown_grace_s,
+        "DISPATCH_THREADS": settings.dispatch_threads,
+        "BACKGROUND_THREADS": settings.background_threads,
+        "K_SERVICE": settings.cloud_run_service,
+    }
+    return [
+        Row(name, _source(name, environ, env_file), _shown(name, environ, settings), str(value))
+        for name, value in understood.items()
+    ]
+
+
+def _source(name: str, environ: Mapping[str, str], env_file: EnvFile) -> str:
+    if name not in environ:
+        return "default"
+    return env_file.path.name if name in env_file.supplied else "environment"
+
+
+def _shown(name: str, environ: Mapping[str, str], settings: Settings) -> str:
+    raw = environ.get(name, "")
+    if name == "TASKS_AUTH":
+        return _MASK if raw else ""
+    if name == "WORKER_URL_BASE":
+        return settings.worker.shown
+    if name == "DATABASE_URL":
+        return _without_password(raw)
+    return raw if raw.isprintable() else repr(raw)
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True) if url else ""
+    except ArgumentError:
+        return _MASK  # not understood, so it cannot be known which part is secret
+
+
+def _pairs(fields: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in fields.items())
+
+
+def print_table(report: Report) -> None:
+    """The report for people."""
+    from rich import box  # imported here: --json does without
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    table = Table(box=box.SIMPLE, title=f"mode: {report.mode}", title_justify="left")
+    for heading in ("variable", "from", "as written", "as understood"):
+        table.add_column(heading, overflow="fold")
+    for row in report.variables:
+        table.add_row(row.name, row.source, escape(row.raw), escape(row.parsed))
+    console.print(table)
+    for problem in report.problems:
+        console.print(f"problem: {escape(problem)}")
+    console.print(f"a job would take: {' → '.join(report.routes)}")
+    console.print(f"worker reachable by configuration: {'yes' if report.worker_reachable else 'no'}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(prog="python -m reference_impl.check_config", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print the same as one JSON object")
+    options = parser.parse_args(arguments)
+    settings = settings_at_start_up(tasks_client.ENV_FILE)
+    report = examine(settings, os.environ, tasks_client.ENV_FILE)
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(report), indent=2) + "\n")
+    else:
+        print_table(report)
+    return 0 if report.worker_reachable else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

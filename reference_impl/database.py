@@ -1,0 +1,132 @@
+"""The jobs table and the engine behind it: SQLite (WAL) by default, PostgreSQL by URL."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    URL,
+    Boolean,
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BUSY_TIMEOUT_S = 5.0  # shorter than the API's bound, so that a locked database becomes an answer in time
+_ENGINE_OPTIONS: dict[str, Any] = {
+    "pool_size": 16,
+    "max_overflow": 64,
+    "pool_timeout": BUSY_TIMEOUT_S,
+    "hide_parameters": True,  # an error's text goes to the log, and parameters hold what users wrote
+}
+_SCHEMA_LOCK = 7_264_011  # any number that other programs in the same database are unlikely to use
+
+metadata = MetaData()
+jobs = Table(
+    "jobs",
+    metadata,
+    # What was accepted.
+    Column("job_id", String(64), primary_key=True),
+    Column("episode_id", String(64), nullable=False, index=True),
+    Column("correlation_id", String(64), nullable=False),
+    Column("title", Text),
+    Column("trace", String(64), nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    # The effect, guarded by a lease: accepted → running → done | failed.
+    Column("state", String(16), nullable=False, default="accepted"),
+    Column("attempt", Integer, nullable=False, default=0),
+    Column("lease_until", Float, nullable=False, default=0.0),
+    Column("route", String(16), nullable=False, default=""),
+    Column("checksum", String(64), nullable=False, default=""),
+    Column("output", Text, nullable=False, default=""),
+    Column("error", Text, nullable=False, default=""),
+    # Getting it to somebody who does it: pending → handed_over; external means that no API of this store
+    # accepted it.
+    Column("dispatch", String(16), nullable=False, default="pending"),
+    Column("dispatcher", String(64), nullable=False, default=""),
+    Column("dispatch_until", Float, nullable=False, default=0.0),
+    Column("due_at", Float, nullable=False, default=0.0),
+    Column("dispatches", Integer, nullable=False, default=0),
+    Column("tried", Text, nullable=False, default=""),
+    # The end: its one event was written.
+    Column("settled", Boolean, nullable=False, default=False),
+    Index("ix_jobs_unsettled", "settled", "created_at"),
+)
+
+
+def open_database(url: str) -> Engine:
+    """Connect and make the table when it is missing. Raises SQLAlchemyError or OSError."""
+    address = make_url(url)
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    if address.get_backend_name() == "sqlite":
+        return _open_sqlite(address)
+    engine = create_engine(address, pool_pre_ping=True, **_ENGINE_OPTIONS)
+    _create_schema(engine)
+    return engine
+
+
+def _open_sqlite(address: URL) -> Engine:
+    if address.database:
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        address, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **_ENGINE_OPTIONS
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Any) -> None:
+        # Accepting a job waits for the disk, so that it survives a power cut. Everything later may be lost
+        # in one: it is done again, and results are looked for on disk first. No crash of a process loses
+        # anything.
+        level = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        # Take the write lock first: a transaction that upgrades from reading can fail without waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    _retry_while_locked(lambda: _switch_to_wal(engine))
+    _create_schema(engine)
+    return engine
+
+
+def _switch_to_wal(engine: Engine) -> None:
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
+
+
+def _retry_while_locked(action: Callable[[], None]) -> None:
+    """SQLite's busy time-out does not cover the switch to WAL, which two processes may try at once."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _create_schema(engine: Engine) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # where IF NOT EXISTS fails when two processes say it at once
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+        connection.execute(CreateTable(jobs, if_not_exists=True))
+        for index in jobs.indexes:
+            connection.execute(CreateIndex(index, if_not_exists=True))

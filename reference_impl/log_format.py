@@ -1,0 +1,107 @@
+r"""How a log line is written: logfmt for a console, one JSON object for Cloud Run, secrets masked in both.
+
+Every line leaves this process through `LogSink.write`, in one write and with exactly one line break, so
+that lines of several threads never mix. Values that could be mistaken for structure are JSON-quoted, and
+`=` inside them becomes `\u003d`: a search for `event=…` finds events and never text that somebody put into
+a request.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_BARE = re.compile(r"[A-Za-z0-9_./:@+,;%*-]+")
+_MASK = "***"
+_VALUE_MAX_CHARS = 2000  # a remote error message can be arbitrarily long; a log line must not be
+
+
+def logfmt(fields: Mapping[str, object]) -> str:
+    """Write `key=value …`; a value is bare if plainly one word, else a JSON string without any `=`."""
+    return " ".join(f"{key}={_value(value)}" for key, value in fields.items())
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)[:_VALUE_MAX_CHARS]
+    if _BARE.fullmatch(text):
+        return text
+    return json.dumps(text).replace("=", "\\u003d")
+
+
+class Redactor:
+    """Replaces known secrets, also URL-encoded or in base64, wherever they appear in a text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        shapes: set[str] = set()
+        for secret in secrets:
+            if secret:
+                raw = secret.encode()
+                shapes |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
+                for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                    shapes |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
+        # Longest first: a secret must not be half-masked because a shorter shape of it matched earlier.
+        parts = [re.escape(shape) for shape in sorted(shapes, key=len, reverse=True)]
+        self._pattern = re.compile("|".join(parts)) if parts else None
+
+    def __call__(self, text: str) -> str:
+        """The text with every shape of every secret masked."""
+        return self._pattern.sub(_MASK, text) if self._pattern else text
+
+
+class LogSink:
+    """Where lines go: standard output, as text or, under Cloud Run, as one JSON object per line.
+
+    Source of the JSON fields: Cloud Logging, "Structured logging", special fields of a JSON payload.
+    """
+
+    def __init__(self, *, json_lines: bool = False, secrets: Iterable[str] = (), project: str = "") -> None:
+        self.json_lines = json_lines
+        self.redact = Redactor(secrets)
+        self._project = project
+        self._lock = threading.Lock()
+
+    def line(
+        self, severity: str, message: str, fields: Mapping[str, object] | None = None, trace: str = ""
+    ) -> None:
+        """Write one message; `fields` and `trace` are added where the line is JSON."""
+        self.write(self.render(severity, message, fields, trace))
+
+    def render(
+        self, severity: str, message: str, fields: Mapping[str, object] | None = None, trace: str = ""
+    ) -> str:
+        """The line as it is written, without its line break."""
+        if not self.json_lines:
+            return message
+        entry: dict[str, object] = {
+            "severity": severity,
+            "message": message,
+            "time": datetime.now(UTC).isoformat(),
+            **{key: _json_value(value) for key, value in (fields or {}).items()},
+        }
+        if trace:
+            entry["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
+        return json.dumps(entry)
+
+    def write(self, line: str) -> None:
+        """Write finished lines as they are, secrets masked."""
+        with self._lock:
+            sys.stdout.write(self.redact(line) + "\n")
+            sys.stdout.flush()
+
+
+def _json_value(value: object) -> object:
+    if isinstance(value, (bool, int, float)):
+        return value
+    # The same guard as in logfmt, for people who search raw lines rather than parsed fields.
+    return str(value)[:_VALUE_MAX_CHARS].replace("event=", "event\\u003d")

@@ -1,0 +1,149 @@
+"""The second route: one POST to the worker, which assembles within the request; one attempt, no retry.
+
+Two things can outlast the time-out that is given here: the operating system's name resolution, which has
+its own, and a worker that sends its reply's headers in drips. Both happen in the bounded background lane.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+
+from reference_impl.routes import Attempt, Verdict
+
+if TYPE_CHECKING:
+    from reference_impl.job import Job
+    from reference_impl.settings import Settings
+
+_REPLY_MAX_BYTES = 64 * 1024
+_DETAIL_MAX_CHARS = 300
+
+# What each httpx exception proves, the first match wins. Source: HTTPX, "Exceptions"; before a connection
+# exists nothing was sent, and from the first written byte on the worker may have read the whole request.
+# Each row: exception, verdict, slug, and whether it cost a time-out.
+EXCEPTIONS: tuple[tuple[type[Exception], Verdict, str, bool], ...] = (
+    (httpx.ConnectTimeout, Verdict.REJECTED, "connect-timeout", True),
+    (httpx.PoolTimeout, Verdict.REJECTED, "pool-timeout", False),
+    (httpx.ConnectError, Verdict.REJECTED, "connect-failed", False),
+    (httpx.ProxyError, Verdict.REJECTED, "proxy", False),
+    (httpx.UnsupportedProtocol, Verdict.REJECTED, "unsupported-protocol", False),
+    (httpx.LocalProtocolError, Verdict.REJECTED, "unsendable-request", False),
+    (httpx.InvalidURL, Verdict.REJECTED, "invalid-url", False),
+    (httpx.WriteTimeout, Verdict.AMBIGUOUS, "timeout", True),
+    (httpx.ReadTimeout, Verdict.AMBIGUOUS, "timeout", True),
+    (httpx.WriteError, Verdict.AMBIGUOUS, "connection-reset", False),
+    (httpx.ReadError, Verdict.AMBIGUOUS, "connection-reset", False),
+    (httpx.CloseError, Verdict.AMBIGUOUS, "connection-reset", False),
+    (httpx.RemoteProtocolError, Verdict.AMBIGUOUS, "protocol-error", False),
+    (httpx.DecodingError, Verdict.AMBIGUOUS, "bad-reply", False),
+)
+
+# Why a connection failed, from the operating system's own exception underneath.
+_CONNECT_CAUSES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "dns"),
+    (ssl.SSLError, "tls"),
+    (ConnectionRefusedError, "connection-refused"),
+)
+
+# What a status proves when the reply is not the worker's own confirmation. A 4xx or a redirect turned the
+# request down; 408 and every 5xx may come from a proxy that gave up while the worker goes on.
+_AMBIGUOUS_STATUSES = frozenset({408}) | frozenset(range(500, 600))
+# The worker's own statement that it holds nothing of the job any more; sent with a 5xx or 429.
+NOTHING_DONE = "not_done"
+
+
+class WorkerRoute:
+    """Calls the worker over HTTP; the client is built on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
+
+    def attempt(self, job: Job, timeout_s: float) -> Attempt:
+        """POST the job and wait up to `timeout_s` for the worker's confirmation; never raises."""
+        settings = self._settings
+        deadline = time.monotonic() + timeout_s
+        limits = httpx.Timeout(timeout_s, connect=min(timeout_s, settings.worker_connect_timeout_s))
+        try:
+            with self._connected().stream(
+                "POST",
+                settings.worker.assemble,
+                content=job.body(),
+                headers=job.headers(settings.tasks_auth.reveal()),
+                timeout=limits,
+            ) as response:
+                return judge_reply(job, response.status_code, _read(response, deadline))
+        except Exception as error:  # noqa: BLE001 — classified by the table; an unknown one proves nothing
+            return classify(error)
+
+    def _connected(self) -> httpx.Client:
+        with self._lock:
+            if self._client is None:
+                # No connection is kept: a kept one that the worker has closed meanwhile fails in a way that
+                # looks like a lost reply, although nothing was sent.
+                self._client = httpx.Client(
+                    limits=httpx.Limits(max_keepalive_connections=0), follow_redirects=False
+                )
+            return self._client
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    """The reply's body; bounded in size and in total time, which httpx's per-read timeout is not."""
+    body = b""
+    for chunk in response.iter_bytes():
+        body += chunk
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the reply did not end in time")
+        if len(body) > _REPLY_MAX_BYTES:
+            raise httpx.DecodingError(f"the reply is longer than {_REPLY_MAX_BYTES} bytes")
+    return body
+
+
+def judge_reply(job: Job, status: int, body: bytes) -> Attempt:
+    """What a complete reply proves."""
+    said = _status_said(job, body)
+    if 200 <= status < 300:
+        if said in ("done", "failed"):  # either way the job has ended, and its end is in the store
+            return Attempt(Verdict.DELIVERED, str(status), said)
+        return Attempt(Verdict.AMBIGUOUS, "bad-reply", f"HTTP {status} without the worker's confirmation")
+    detail = body[:_DETAIL_MAX_CHARS].decode(errors="replace")
+    unclear = status in _AMBIGUOUS_STATUSES and said != NOTHING_DONE
+    return Attempt(Verdict.AMBIGUOUS if unclear else Verdict.REJECTED, f"http-{status}", detail)
+
+
+def _status_said(job: Job, body: bytes) -> str:
+    """The `status` in a reply that is about this job; empty for any other reply."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(reply, dict) or reply.get("job_id") != job.job_id:
+        return ""
+    return str(reply.get("status", ""))
+
+
+def classify(error: Exception) -> Attempt:
+    """What an exception of the HTTP client proves, by the tables above."""
+    detail = f"{type(error).__name__}: {error}"[:_DETAIL_MAX_CHARS]
+    for kind, verdict, slug, costly in EXCEPTIONS:
+        if isinstance(error, kind):
+            return Attempt(verdict, _connect_cause(error) or slug, detail, costly=costly)
+    return Attempt(Verdict.AMBIGUOUS, "unexpected-error", detail)
+
+
+def _connect_cause(error: Exception) -> str:
+    """Why a connection could not be made, when that is what happened and the cause is a known one."""
+    cause: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
+    while cause is not None:
+        for kind, slug in _CONNECT_CAUSES:
+            if isinstance(cause, kind):
+                return slug
+        cause = cause.__cause__ or cause.__context__
+    return ""

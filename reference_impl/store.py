@@ -1,0 +1,297 @@
+"""Jobs, claims and leases: who may do a job's effect, who looks after getting it done, and what became of it.
+
+Guarantee: at most one attempt at a time holds a job's effect lease, a finished job is never claimed again,
+and an attempt that lost its lease cannot publish (`publish` moves the files inside the transaction that
+checks the lease).
+
+Limits: all claimants must share this store; their clocks may differ by less than the lease; and on
+PostgreSQL an attempt whose connection breaks exactly while it moves its files is only caught by the look
+for published files that every take-over begins with (see `effect`).
+
+Every method is one short transaction of conditional updates, which both databases execute atomically. All
+raise sqlalchemy.exc.SQLAlchemyError when the database cannot be used.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import TimeoutError as WaitedTooLong
+
+from reference_impl.database import BUSY_TIMEOUT_S, jobs, open_database
+from reference_impl.job import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_OPEN = jobs.c.state.in_(("accepted", "running"))
+_ENDED = jobs.c.state.in_(("done", "failed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the store knows about one job."""
+
+    job: Job
+    state: str
+    attempt: int
+    route: str
+    checksum: str
+    output: str
+    error: str
+    dispatches: int
+    tried: tuple[str, ...]
+    handed_over: bool
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing will change any more."""
+        return self.state in ("done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to do one job's effect; `attempt` tells it from every earlier and later one."""
+
+    job_id: str
+    attempt: int
+
+
+class Store:
+    """The one place where jobs live. `clock` gives unix seconds."""
+
+    def __init__(self, url: str, *, lease_s: float, clock: Callable[[], float] = time.time) -> None:
+        self._engine = open_database(url)
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._turn = threading.Lock() if self._engine.dialect.name == "sqlite" else None
+        self._clock = clock
+        self.lease_s = lease_s
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # The jobs.
+
+    def add(self, job: Job, *, external: bool = False) -> Record:
+        """Store a job unless it is stored already, and return what is stored.
+
+        `external` marks a job that came to a worker without passing an API of this store: it is guarded
+        like any other, but nobody dispatches it.
+        """
+        known = self.find(job.job_id) if external else None
+        if known is None:
+            row = {
+                "job_id": job.job_id,
+                "episode_id": job.episode_id,
+                "correlation_id": job.correlation_id,
+                "title": job.title,
+                "trace": job.trace,
+                "created_at": self._clock(),
+                "dispatch": "external" if external else "pending",
+            }
+            try:
+                with self._writing(durable=True) as connection:
+                    connection.execute(insert(jobs).values(row))
+            except IntegrityError:
+                pass  # another delivery of the same job stored it between the look and the insert
+            known = self.find(job.job_id)
+            assert known is not None, "a stored job is never deleted"
+        return known
+
+    def find(self, job_id: str) -> Record | None:
+        """One job, or None."""
+        with self._reader.connect() as connection:
+            row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).first()
+        return None if row is None else _record(row)
+
+    def of_episode(self, episode_id: str) -> list[Record]:
+        """An episode's jobs, oldest first."""
+        query = select(jobs).where(jobs.c.episode_id == episode_id).order_by(jobs.c.created_at, jobs.c.job_id)
+        with self._reader.connect() as connection:
+            return [_record(row) for row in connection.execute(query)]
+
+    # The effect.
+
+    def claim(self, job_id: str, route: str) -> Claim | None:
+        """Take the effect lease; None when the job has ended or somebody else holds it."""
+        now = self._clock()
+        free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= now)
+        change = (
+            update(jobs)
+            .where(free)
+            .values(state="running", attempt=jobs.c.attempt + 1, lease_until=now + self.lease_s, route=route)
+        )
+        with self._writing() as connection:
+            if connection.execute(change).rowcount != 1:
+                return None
+            attempt = connection.execute(select(jobs.c.attempt).where(jobs.c.job_id == job_id)).scalar_one()
+        return Claim(job_id, attempt)
+
+    def extend(self, claim: Claim) -> bool:
+        """The heartbeat: hold the lease for another term; False when it belongs to somebody else by now."""
+        return self._change(_held(claim), lease_until=self._clock() + self.lease_s)
+
+    def release(self, claim: Claim, error: str) -> bool:
+        """Give the lease back with nothing done, so that the next attempt need not wait for it to expire."""
+        return self._change(_held(claim), state="accepted", lease_until=0.0, error=error)
+
+    def fail(self, claim: Claim, error: str) -> bool:
+        """End the job without an effect: no attempt can ever do it."""
+        return self._change(_held(claim), state="failed", lease_until=0.0, error=error)
+
+    def publish(
+        self, claim: Claim, *, checksum: str, output: str, route: str, move: Callable[[], None]
+    ) -> bool:
+        """End the job with its effect: `move` makes the files visible while nobody else can take the lease.
+
+        False, and `move` is not called, when the lease was lost. An exception of `move` leaves the job as
+        it was.
+        """
+        change = (
+            update(jobs)
+            .where(_held(claim))
+            .values(state="done", lease_until=0.0, checksum=checksum, output=output, route=route, error="")
+        )
+        with self._writing() as connection:
+            if connection.execute(change).rowcount != 1:
+                return False
+            move()
+        return True
+
+    # The dispatch.
+
+    def take_due(self, dispatcher: str, limit: int, overdue_s: float) -> list[Record]:
+        """Make this dispatcher responsible for up to `limit` jobs that nobody looks after, oldest first.
+
+        These are: accepted and never dispatched, given back and due again, left behind by a process that
+        died, and handed over more than `overdue_s` ago without anybody working on them now.
+        """
+        now = self._clock()
+        lapsed = and_(jobs.c.dispatch == "pending", jobs.c.dispatch_until <= now, jobs.c.due_at <= now)
+        overdue = and_(
+            jobs.c.dispatch == "handed_over", jobs.c.due_at <= now - overdue_s, jobs.c.lease_until <= now
+        )
+        waiting = and_(jobs.c.settled.is_(False), _OPEN, or_(lapsed, overdue))
+        query = select(jobs).where(waiting).order_by(jobs.c.created_at).limit(limit)
+        with self._reader.connect() as connection:
+            rows = connection.execute(query).all()
+        taken = []
+        for row in rows:
+            mine = and_(jobs.c.job_id == row.job_id, waiting)
+            if self._change(
+                mine,
+                dispatch="pending",
+                dispatcher=dispatcher,
+                dispatch_until=now + self.lease_s,
+                dispatches=jobs.c.dispatches + 1,
+            ):
+                taken.append(_record(row))
+        return taken
+
+    def keep_dispatches(self, dispatcher: str) -> None:
+        """The dispatcher's heartbeat for everything it looks after."""
+        mine = and_(jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending", jobs.c.settled.is_(False))
+        self._change(mine, dispatch_until=self._clock() + self.lease_s)
+
+    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
+        """Somebody confirmed the job: the dispatcher's part is done. `tried` failed before."""
+        self._change(
+            jobs.c.job_id == job_id,
+            dispatch="handed_over",
+            dispatcher="",
+            dispatch_until=0.0,
+            due_at=self._clock(),
+            tried=",".join(tried),
+        )
+
+    def give_back(self, job_id: str, delay_s: float) -> None:
+        """Nobody looks after the job any more; it is due again after `delay_s`."""
+        self._change(
+            jobs.c.job_id == job_id,
+            dispatcher="",
+            dispatch_until=0.0,
+            due_at=self._clock() + delay_s,
+        )
+
+    def give_back_all(self, dispatcher: str) -> None:
+        """At shut-down: let the next process take up at once what this one still looks after."""
+        mine = and_(jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending")
+        self._change(mine, dispatcher="", dispatch_until=0.0)
+
+    def settle(self, announce: Callable[[Record], None], limit: int = 100) -> int:
+        """Announce each ended job once, and return how many were announced.
+
+        The mark and the announcement are one transaction: when the process dies before the announcement,
+        the mark is gone too and another process announces. Dying in the instant between the two repeats the
+        announcement.
+        """
+        now = self._clock()
+        nobody = or_(
+            jobs.c.dispatch == "handed_over",
+            and_(jobs.c.dispatch == "pending", jobs.c.dispatch_until <= now),
+        )
+        ready = and_(jobs.c.settled.is_(False), _ENDED, nobody)
+        with self._reader.connect() as connection:
+            rows = connection.execute(
+                select(jobs).where(ready).order_by(jobs.c.created_at).limit(limit)
+            ).all()
+        for row in rows:
+            change = update(jobs).where(jobs.c.job_id == row.job_id, jobs.c.settled.is_(False))
+            with self._writing() as connection:
+                if connection.execute(change.values(settled=True)).rowcount == 1:
+                    announce(_record(row))
+        return len(rows)
+
+    def unsettled(self) -> bool:
+        """True while any accepted job has not come to its end."""
+        query = select(jobs.c.job_id).where(jobs.c.settled.is_(False), jobs.c.dispatch != "external").limit(1)
+        with self._reader.connect() as connection:
+            return connection.execute(query).first() is not None
+
+    @contextmanager
+    def _writing(self, *, durable: bool = False) -> Iterator[Connection]:
+        """One transaction.
+
+        On SQLite, which has one writer, this process's threads queue up here: SQLite's own way of waiting
+        is to try again now and then, and under load somebody never gets a turn.
+        """
+        if self._turn is not None and not self._turn.acquire(timeout=BUSY_TIMEOUT_S):
+            raise WaitedTooLong("the database has been busy for too long")
+        try:
+            with self._engine.execution_options(durable=durable).begin() as connection:
+                yield connection
+        finally:
+            if self._turn is not None:
+                self._turn.release()
+
+    def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
+        with self._writing() as connection:
+            return connection.execute(update(jobs).where(where).values(**values)).rowcount == 1
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    # The attempt number decides and not the time: a lease that has run out still belongs to its holder until
+    # somebody else takes it.
+    return and_(jobs.c.job_id == claim.job_id, jobs.c.attempt == claim.attempt, jobs.c.state == "running")
+
+
+def _record(row: Row[Any]) -> Record:
+    return Record(
+        job=Job(row.job_id, row.episode_id, row.correlation_id, row.title, row.trace),
+        state=row.state,
+        attempt=row.attempt,
+        route=row.route,
+        checksum=row.checksum,
+        output=row.output,
+        error=row.error,
+        dispatches=row.dispatches,
+        tried=tuple(part for part in row.tried.split(",") if part),
+        handed_over=row.dispatch == "handed_over",
+    )

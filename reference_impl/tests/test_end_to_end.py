@@ -1,0 +1,531 @@
+"""Real API and worker processes, a Cloud Tasks over real gRPC and TLS, and faults in the ambiguous places.
+
+Effects are counted from the manifests on disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from reference_impl.tests.conftest import SECRET
+from reference_impl.tests.processes import (
+    API,
+    WORKER,
+    Server,
+    free_port,
+    job_state,
+    manifests,
+    post_job,
+    wait_settled,
+    wait_until,
+)
+from reference_impl.tests.stubs import CloudTasksStub, HttpStub, Identity, Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+QUEUE = {"GOOGLE_CLOUD_PROJECT": "proj", "TASKS_LOCATION": "loc", "TASKS_QUEUE": "q"}
+DIRECT = ["assemble.service.trying_worker_direct", "assemble.service.worker_direct_dispatched"]
+ENDED = (0, -signal.SIGTERM)  # uvicorn raises the signal again when it has shut down
+SLOW = {"ASSEMBLY_BYTES_PER_S": "3000"}  # the test episode takes a second
+SLOWER = {"ASSEMBLY_BYTES_PER_S": "300"}
+
+
+@pytest.fixture
+def cloud_tasks(identity: Identity) -> Iterator[CloudTasksStub]:
+    stub = CloudTasksStub(identity)
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def production(cloud_tasks: CloudTasksStub, identity: Identity) -> dict[str, str]:
+    """The API's variables in production, its Cloud Tasks redirected from outside."""
+    return (
+        {"APP_ENV": "production", "TASKS_ENQUEUE_TIMEOUT_S": "1"}
+        | QUEUE
+        | identity.environment(cloud_tasks.port)
+    )
+
+
+def answered_twice(worker: Server, job_id: str) -> bool:
+    return worker.names(job_id).count("worker.assemble.done") == 2
+
+
+def settle_once(api: Server, media: Path, job_id: str, route: str) -> dict[str, str]:
+    """Wait for the end and check that there is one end, one effect, and one answer about both."""
+    settled = wait_settled(api, job_id)
+    (manifest,) = manifests(media, job_id)
+    assert (settled["route"], settled["outcome"]) == (route, "done")
+    assert manifest["route"] == route
+    state = job_state(api, job_id)
+    assert (state["state"], state["route"], state["checksum"]) == ("done", route, manifest["checksum"])
+    return settled
+
+
+class TestRoutes:
+    def test_development_through_the_worker(self, start: Callable[..., Server], media: Path) -> None:
+        worker = start(WORKER)
+        api = start(API, USE_WORKER_IN_DEV="yes", WORKER_URL_BASE=worker.url)
+        job = post_job(api, headers={"X-Correlation-Id": "from-outside"})
+        settle_once(api, media, job["job_id"], "worker_direct")
+        assert "  Will use worker: True\n" in api.log()
+        assert worker.names() == ["worker.assemble.start", "worker.assemble.done"]
+        assert {event["correlation_id"] for event in (*api.events(), *worker.events())} == {"from-outside"}
+        assert [manifest["role"] for manifest in manifests(media, job["job_id"])] == ["worker"]
+
+    def test_production_through_cloud_tasks(
+        self, start: Callable[..., Server], media: Path, production: dict[str, str], database_url: str
+    ) -> None:
+        worker = start(WORKER, DATABASE_URL=database_url)
+        api = start(API, WORKER_URL_BASE=worker.url, DATABASE_URL=database_url, **production)
+        job = post_job(api, json={"title": "An episode"})
+        settled = settle_once(api, media, job["job_id"], "cloud_tasks")
+        assert settled["tried"] == "none"
+        assert api.names() == [
+            "assemble.endpoint.entry",
+            "assemble.service.checking_cloud_tasks",
+            "assemble.service.cloud_tasks_check",
+            "tasks.cloud.enqueued",
+            "assemble.job.settled",
+        ]
+        assert worker.names() == ["worker.assemble.start", "worker.assemble.done"]
+
+    def test_down_the_chain_and_back_up(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+    ) -> None:
+        port = free_port()
+        worker = start(WORKER, PORT=str(port))
+        api = start(API, WORKER_URL_BASE=worker.url, **production)
+        cloud_tasks.shut()
+        direct = post_job(api)["job_id"]
+        settled = settle_once(api, media, direct, "worker_direct")
+        assert settled["tried"] == "cloud_tasks"
+        assert [name for name in api.names(direct) if "direct" in name] == DIRECT
+        worker.stop()
+        inline = post_job(api)["job_id"]
+        assert settle_once(api, media, inline, "inline")["tried"] == "cloud_tasks,worker_direct"
+        start(WORKER, PORT=str(port))
+        again = post_job(api)["job_id"]
+        settle_once(api, media, again, "worker_direct")
+        cloud_tasks.open()
+        settle_once(api, media, post_job(api)["job_id"], "cloud_tasks")
+        checksums = {m["checksum"] for job in (direct, inline, again) for m in manifests(media, job)}
+        assert len(checksums) == 1
+
+    def test_a_cold_start_works_as_well(self, tmp_path: Path, media: Path) -> None:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", API, "--host", "127.0.0.1", "--port", "0"],
+            cwd=tmp_path,
+            env={"MEDIA_ROOT": str(media), "PATH": ""},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr
+        try:
+            line = next(line for line in process.stderr if "Uvicorn running on" in line)
+            url = line.split()[line.split().index("on") + 1]
+            assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+            job = httpx.post(f"{url}/api/episodes/ep1/assemble").json()["job_id"]
+            wait_until(lambda: manifests(media, job), "the effect")
+        finally:
+            process.terminate()
+            process.stderr.read()
+            process.stderr.close()
+            assert process.wait(timeout=20) in ENDED
+
+
+class TestOneEffect:
+    def test_created_but_the_reply_was_lost(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+        database_url: str,
+    ) -> None:
+        worker = start(WORKER, DATABASE_URL=database_url, **SLOW)
+        api = start(API, WORKER_URL_BASE=worker.url, DATABASE_URL=database_url, **production)
+        cloud_tasks.troubles = [
+            Trouble("DEADLINE_EXCEEDED", created=True),
+            Trouble("UNAVAILABLE", "Socket closed", created=True),
+            Trouble(hang_s=3, created=True),
+        ]
+        jobs = [post_job(api)["job_id"] for _ in range(3)]
+        for job in jobs:
+            settled = wait_settled(api, job)
+            assert settled["tried"] == "cloud_tasks"
+            assert len(manifests(media, job)) == 1
+            # It got there through Cloud Tasks and directly, and both were told the one result.
+            wait_until(partial(answered_twice, worker, job), "both answers")
+            # Whoever waited may say so before the one who did the job does: two threads, one log.
+            told = sorted(e["repeated"] for e in worker.events(job) if "repeated" in e)
+            assert told == ["false", "true"]
+        assert {status for _, status in cloud_tasks.answers} == {200}
+
+    def test_the_worker_goes_on_after_the_caller_gave_up(
+        self, start: Callable[..., Server], media: Path, database_url: str
+    ) -> None:
+        worker = start(WORKER, DATABASE_URL=database_url, **SLOW)
+        api = start(
+            API,
+            APP_ENV="production",
+            WORKER_URL_BASE=worker.url,
+            WORKER_TIMEOUT_S="0.3",
+            DATABASE_URL=database_url,
+        )
+        job = post_job(api)["job_id"]
+        settled = settle_once(api, media, job, "worker_direct")
+        assert settled["tried"] == "worker_direct"
+        failed, inline_done = (
+            next(event for event in api.events(job) if event["event"] == name)
+            for name in ("assemble.service.worker_direct_failed", "assemble.inline.done")
+        )
+        assert (failed["reason"], failed["verdict"]) == ("timeout", "ambiguous")
+        assert inline_done["repeated"] == "true"
+
+    def test_delivered_several_times_at_once(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+        database_url: str,
+    ) -> None:
+        cloud_tasks.copies = 4
+        worker = start(WORKER, DATABASE_URL=database_url, **SLOW)
+        api = start(API, WORKER_URL_BASE=worker.url, DATABASE_URL=database_url, **production)
+        job = post_job(api)["job_id"]
+        settle_once(api, media, job, "cloud_tasks")
+        wait_until(lambda: len(cloud_tasks.answers) == 4, "all deliveries to be answered")
+        assert {status for _, status in cloud_tasks.answers} == {200}
+        assert worker.names(job).count("worker.assemble.done") == 4
+        assert len(manifests(media, job)) == 1
+
+    def test_two_requests_for_one_episode_are_two_jobs(
+        self, start: Callable[..., Server], media: Path
+    ) -> None:
+        api = start(API)
+        jobs = {post_job(api)["job_id"] for _ in range(2)}
+        assert len(jobs) == 2
+        for job in jobs:
+            settle_once(api, media, job, "inline")
+
+    def test_the_api_is_killed_while_it_enqueues(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+        database_url: str,
+    ) -> None:
+        worker = start(WORKER, DATABASE_URL=database_url)
+        variables = production | {"WORKER_URL_BASE": worker.url, "DATABASE_URL": database_url}
+        variables["TASKS_ENQUEUE_TIMEOUT_S"] = "9"
+        cloud_tasks.always = Trouble(hang_s=30)
+        api = start(API, **variables)
+        jobs = [post_job(api)["job_id"] for _ in range(3)]
+        wait_until(lambda: len(cloud_tasks.requests) == 3, "the calls to hang")
+        api.stop()
+        cloud_tasks.always = None
+        api = start(API, **variables)
+        for job in jobs:
+            settle_once(api, media, job, "cloud_tasks")
+
+    def test_the_api_is_killed_in_the_middle_of_an_inline_job(
+        self, start: Callable[..., Server], media: Path, database_url: str
+    ) -> None:
+        api = start(API, APP_ENV="production", DATABASE_URL=database_url, **SLOWER)
+        job = post_job(api)["job_id"]
+        wait_until(lambda: list(media.glob("**/*.tmp")), "the assembly to begin")
+        api.stop()
+        assert manifests(media, job) == []
+        api = start(API, APP_ENV="production", DATABASE_URL=database_url)
+        settle_once(api, media, job, "inline")
+        assert not list(media.glob("**/*.tmp"))
+
+    def test_the_worker_is_killed_and_cloud_tasks_tries_again(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+    ) -> None:
+        port = str(free_port())
+        worker = start(WORKER, PORT=port, **SLOWER)
+        api = start(API, WORKER_URL_BASE=worker.url, **production)
+        job = post_job(api)["job_id"]
+        wait_until(lambda: list(media.glob("**/*.tmp")), "the assembly to begin")
+        worker.stop()
+        start(WORKER, PORT=port)
+        settled = settle_once(api, media, job, "cloud_tasks")
+        assert settled["attempts"] == "2"
+        assert cloud_tasks.answers[-1][1] == 200
+        assert len(cloud_tasks.answers) > 1
+
+    def test_the_same_key_and_payload_on_every_route(
+        self,
+        start: Callable[..., Server],
+        media: Path,
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+    ) -> None:
+        worker = HttpStub(lambda _: (500, b""))
+        try:
+            cloud_tasks.always = Trouble("UNAVAILABLE")
+            api = start(API, WORKER_URL_BASE=worker.url, **production)
+            job = post_job(api, json={"title": 'T "1"'})["job_id"]
+            settle_once(api, media, job, "inline")
+        finally:
+            worker.close()
+        (enqueued,) = cloud_tasks.requests
+        ((path, headers, body),) = worker.requests
+        assert enqueued.task.name.endswith(f"/tasks/assemble-{job}")
+        assert enqueued.task.http_request.url == worker.url + path
+        assert enqueued.task.http_request.body == body
+        for name, value in enqueued.task.http_request.headers.items():
+            assert headers[name.lower()] == value
+        assert headers["idempotency-key"] == json.loads(body)["job_id"] == job
+
+
+class TestBounds:
+    def test_the_api_answers_while_everything_behind_it_hangs(
+        self,
+        start: Callable[..., Server],
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+    ) -> None:
+        worker = HttpStub(lambda _: 60.0)
+        try:
+            cloud_tasks.always = Trouble(hang_s=60)
+            api = start(API, WORKER_URL_BASE=worker.url, SHUTDOWN_GRACE_S="0.2", **production)
+            times = []
+            for _ in range(40):
+                began = time.monotonic()
+                post_job(api)
+                times.append(time.monotonic() - began)
+            assert max(times) < 2
+            wait_until(lambda: "assemble.service.trying_worker_direct" in api.names(), "the second route")
+            began = time.monotonic()
+            api.stop(signal.SIGTERM)
+            assert time.monotonic() - began < 8
+        finally:
+            worker.close()
+
+    def test_sigterm_lets_the_worker_finish(self, start: Callable[..., Server], media: Path) -> None:
+        worker = start(WORKER, **SLOW)
+        api = start(API, USE_WORKER_IN_DEV="1", WORKER_URL_BASE=worker.url)
+        job = post_job(api)["job_id"]
+        wait_until(lambda: list(media.glob("**/*.tmp")), "the assembly to begin")
+        assert worker.stop(signal.SIGTERM) in ENDED
+        settle_once(api, media, job, "worker_direct")
+
+    def test_sigterm_makes_the_worker_give_back_what_takes_too_long(
+        self, start: Callable[..., Server], media: Path
+    ) -> None:
+        worker = start(WORKER, SHUTDOWN_GRACE_S="0.3", **SLOWER)
+        api = start(API, USE_WORKER_IN_DEV="1", WORKER_URL_BASE=worker.url)
+        job = post_job(api)["job_id"]
+        wait_until(lambda: list(media.glob("**/*.tmp")), "the assembly to begin")
+        began = time.monotonic()
+        assert worker.stop(signal.SIGTERM) in ENDED
+        assert time.monotonic() - began < 5
+        assert [e["reason"] for e in worker.events(job) if "reason" in e] == ["shutting-down"]
+        settle_once(api, media, job, "inline")
+        (failed,) = (e for e in api.events(job) if e["event"] == "tasks.dev.worker_failed")
+        assert (failed["reason"], failed["verdict"]) == ("http-503", "rejected")
+
+    def test_sigterm_makes_the_api_give_back_its_inline_job(
+        self, start: Callable[..., Server], media: Path, database_url: str
+    ) -> None:
+        api = start(API, SHUTDOWN_GRACE_S="0.3", DATABASE_URL=database_url, **SLOWER)
+        job = post_job(api)["job_id"]
+        wait_until(lambda: list(media.glob("**/*.tmp")), "the assembly to begin")
+        assert api.stop(signal.SIGTERM) in ENDED
+        assert manifests(media, job) == []
+        settle_once(start(API, DATABASE_URL=database_url), media, job, "inline")
+
+
+class TestInput:
+    @pytest.fixture
+    def worker(self, start: Callable[..., Server]) -> Server:
+        return start(WORKER)
+
+    @pytest.fixture
+    def task(self) -> dict[str, Any]:
+        return {"job_id": "j1", "episode_id": "ep1", "correlation_id": "c1"}
+
+    @pytest.mark.parametrize(
+        ("headers", "reason"),
+        [
+            ({}, "secret-missing"),
+            ({"X-Tasks-Auth": "wrong"}, "secret-wrong"),
+            ({"X-Tasks-Auth": ""}, "secret-wrong"),
+        ],
+    )
+    def test_without_the_secret_nothing_happens(
+        self, worker: Server, task: dict[str, Any], media: Path, headers: dict[str, str], reason: str
+    ) -> None:
+        response = httpx.post(f"{worker.url}/api/tasks/assemble", json=task, headers=headers)
+        assert response.status_code == 401
+        assert [(e["event"], e["reason"]) for e in worker.events()] == [("worker.auth.rejected", reason)]
+        assert not list(media.glob("**/assembled/*"))
+
+    def test_a_bad_body_names_the_field_and_the_worker_keeps_serving(
+        self, worker: Server, task: dict[str, Any], media: Path
+    ) -> None:
+        def send(content: bytes) -> tuple[int, str]:
+            reply = httpx.post(
+                f"{worker.url}/api/tasks/assemble", content=content, headers={"X-Tasks-Auth": SECRET}
+            )
+            return reply.status_code, reply.json().get("error", {}).get("field", "")
+
+        assert send(b"{") == (400, "body")
+        assert send(b"[" * 10_000) == (400, "body")
+        assert send(b"[]") == (422, "body")
+        for name in task:
+            assert send(json.dumps({k: v for k, v in task.items() if k != name}).encode()) == (422, name)
+            assert send(json.dumps(task | {name: 7}).encode()) == (422, name)
+            assert send(json.dumps(task | {name: "a/../b"}).encode()) == (422, name)
+        assert send(json.dumps(task | {"title": []}).encode()) == (422, "title")
+        assert send(json.dumps(task | {"title": "x" * 201}).encode()) == (422, "title")
+        assert send(json.dumps(task | {"title": "\ud800"}).encode()) == (422, "title")
+        assert send(json.dumps(task | {"title": "x" * 20_000}).encode()) == (413, "body")
+        assert not list(media.glob("**/assembled/*"))
+        assert "worker.assemble.start" not in worker.names()
+        assert send(json.dumps(task | {"more": 1}).encode()) == (200, "")
+        assert send(json.dumps(task | {"episode_id": "ep2"}).encode()) == (409, "job_id")
+
+    def test_the_api_names_what_is_wrong_with_a_request(self, start: Callable[..., Server]) -> None:
+        api = start(API)
+
+        def send(episode_id: str, content: bytes = b"") -> tuple[int, str]:
+            reply = httpx.post(f"{api.url}/api/episodes/{quote(episode_id)}/assemble", content=content)
+            return reply.status_code, reply.json().get("error", {}).get("field", "")
+
+        assert send("unknown") == (404, "episode_id")
+        assert send("event=forged\nx") == (422, "episode_id")
+        assert send("ep1", b"{") == (400, "body")
+        assert send("ep1", b"7") == (422, "body")
+        assert send("ep1", b'{"title": 7}') == (422, "title")
+        assert send("ep1", b'{"title": "' + b"x" * 20_000 + b'"}') == (413, "body")
+        assert send("ep1", b'{"title": "fine"}') == (202, "")
+        assert httpx.get(f"{api.url}/api/episodes/unknown").status_code == 404
+        assert "forged" not in api.log().replace("event\\u003dforged", "")
+
+    def test_segments_that_cannot_be_joined_end_the_job(
+        self, start: Callable[..., Server], media: Path, production: dict[str, str]
+    ) -> None:
+        (media / "episodes/ep1/segments/00.wav").write_bytes(b"no WAV")
+        worker = start(WORKER)
+        api = start(API, WORKER_URL_BASE=worker.url, **production)
+        job = post_job(api)["job_id"]
+        settled = wait_settled(api, job)
+        assert (settled["outcome"], settled["route"]) == ("failed", "cloud_tasks")
+        assert worker.names(job) == ["worker.assemble.start", "worker.assemble.failed"]
+        assert job_state(api, job)["state"] == "failed"
+
+
+class TestConfiguration:
+    def test_the_file_is_read_at_start_up_only_and_the_environment_wins(
+        self, start: Callable[..., Server], tmp_path: Path, media: Path
+    ) -> None:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        worker = start(WORKER)
+        env_file = folder / ".env.local"
+        env_file.write_text(f"USE_WORKER_IN_DEV='yes'\nWORKER_URL_BASE={worker.url}/\nTASKS_AUTH=wrong\n")
+        api = start(API)
+        settle_once(api, media, post_job(api)["job_id"], "worker_direct")
+        env_file.write_text("USE_WORKER_IN_DEV=no\n")
+        settle_once(api, media, post_job(api)["job_id"], "worker_direct")
+        api.stop()
+        api = start(API)
+        settle_once(api, media, post_job(api)["job_id"], "inline")
+
+    @pytest.mark.parametrize(
+        ("variables", "env_file", "says"),
+        [
+            ({"APP_ENV": "produktion"}, "", "APP_ENV='produktion' is not known; use one of dev, development"),
+            ({"JOB_LEASE_S": "soon"}, "", "JOB_LEASE_S='soon' is not a number"),
+            ({}, "A='open\n", ".env.local line 1 is not NAME=value"),
+        ],
+    )
+    def test_what_cannot_be_read_ends_the_process_with_one_line(
+        self,
+        start: Callable[..., Server],
+        tmp_path: Path,
+        variables: dict[str, str],
+        env_file: str,
+        says: str,
+    ) -> None:
+        folder = tmp_path / "run"
+        folder.mkdir()
+        (folder / ".env.local").write_text(env_file)
+        for app in (API, WORKER):
+            server = start(app, wait=False, **variables)
+            assert server.ended() == 1
+            (line,) = server.log().splitlines()
+            assert line.startswith("configuration error: ")
+            assert says in line
+
+    def test_under_cloud_run_every_line_is_one_object(
+        self, start: Callable[..., Server], media: Path, production: dict[str, str]
+    ) -> None:
+        worker = start(WORKER, K_SERVICE="worker", APP_ENV="production")
+        api = start(API, WORKER_URL_BASE=worker.url, K_SERVICE="api", **production)
+        trace = "0123456789abcdef" * 2
+        job = post_job(api, headers={"X-Cloud-Trace-Context": f"{trace}/1;o=1"})["job_id"]
+        wait_until(lambda: "assemble.job.settled" in api.log(), "the end")
+        api.stop(signal.SIGTERM)
+        entries = [json.loads(line) for line in api.log().splitlines()]
+        mine = [entry for entry in entries if entry.get("job_id") == job]
+        assert len(mine) == 5
+        assert {entry["logging.googleapis.com/trace"] for entry in mine} == {f"projects/proj/traces/{trace}"}
+        assert all(entry["message"].startswith(f"event={entry['event']} ") for entry in mine)
+        assert all({"severity", "message", "time"} <= entry.keys() for entry in entries)
+        assert len(manifests(media, job)) == 1
+
+    def test_the_secret_is_nowhere(
+        self,
+        start: Callable[..., Server],
+        production: dict[str, str],
+        cloud_tasks: CloudTasksStub,
+        tmp_path: Path,
+        media: Path,
+    ) -> None:
+        leak = f"{SECRET} {quote(SECRET, safe='')} {base64.b64encode(SECRET.encode()).decode()}"
+        worker = HttpStub(lambda _: (500, leak.encode()))
+        try:
+            cloud_tasks.always = Trouble("PERMISSION_DENIED", leak)
+            api = start(API, WORKER_URL_BASE=worker.url, **production)
+            answers = httpx.post(f"{api.url}/api/episodes/ep1/assemble").text
+            job = json.loads(answers)["job_id"]
+            wait_settled(api, job)
+            answers += httpx.get(f"{api.url}/api/episodes/ep1").text
+        finally:
+            worker.close()
+        assert "***" in api.log()
+        written = [
+            path for folder in (tmp_path / "run", media) for path in folder.rglob("*") if path.is_file()
+        ]
+        text = answers + "".join(path.read_bytes().decode("latin-1") for path in written)
+        for shape in leak.split():
+            assert shape not in text

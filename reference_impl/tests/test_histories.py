@@ -1,0 +1,147 @@
+"""Random histories: submit, kill, restart, delay, duplicate, heal, then look at what became of every job."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import update
+
+from reference_impl.database import jobs
+from reference_impl.store import Claim, Store
+from reference_impl.tests.simulation import LEASE_S, OVERDUE_S, PLACES, Cloud, Surprise, Wire, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HISTORIES = int(os.environ.get("DISPATCH_HISTORIES", "200"))
+_MEMORY = Path("/dev/shm")  # a simulated crash does not need a real disk
+
+APIS = st.sampled_from([0, 1])
+NUMBERS = st.integers(0, 5)
+CLOUD, WIRE = st.sampled_from(Cloud), st.sampled_from(Wire)
+SURPRISES = st.lists(
+    st.tuples(st.sampled_from(PLACES), st.sampled_from(Surprise)),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda s: s[0],
+)
+
+
+class Histories(RuleBasedStateMachine):
+    """One deployment and everything that can happen to it; judged when it has settled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(prefix="history-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        self.world = World(self.folder)
+
+    @initialize(api=APIS, cloud=CLOUD, wire=WIRE, surprises=SURPRISES)
+    def begin(self, api: int, cloud: Cloud, wire: Wire, surprises: list[tuple[str, Surprise]]) -> None:
+        self.submit(api, cloud, wire, surprises)
+
+    @rule(api=APIS, cloud=CLOUD, wire=WIRE, surprises=SURPRISES)
+    def submit(self, api: int, cloud: Cloud, wire: Wire, surprises: list[tuple[str, Surprise]]) -> None:
+        self.world.cloud, self.world.wire = cloud, wire
+        self.world.surprise(surprises)
+        self.world.submit(api)
+        self.world.tick(api)
+
+    @rule(api=APIS, cloud=CLOUD, wire=WIRE, surprises=SURPRISES)
+    def dispatch(self, api: int, cloud: Cloud, wire: Wire, surprises: list[tuple[str, Surprise]]) -> None:
+        self.world.cloud, self.world.wire = cloud, wire
+        self.world.surprise(surprises)
+        self.world.tick(api)
+
+    @precondition(lambda self: self.world.tasks or self.world.gone)
+    @rule(number=NUMBERS, surprises=SURPRISES)
+    def deliver(self, number: int, surprises: list[tuple[str, Surprise]]) -> None:
+        self.world.surprise(surprises)
+        self.world.deliver(number)
+
+    @precondition(lambda self: self.world.late)
+    @rule(number=NUMBERS, surprises=SURPRISES)
+    def arrive_late(self, number: int, surprises: list[tuple[str, Surprise]]) -> None:
+        self.world.surprise(surprises)
+        self.world.arrive_late(number)
+
+    @rule(seconds=st.sampled_from([LEASE_S / 2, LEASE_S + 0.1, OVERDUE_S]), purge=st.booleans())
+    def time_passes(self, seconds: float, purge: bool) -> None:  # noqa: FBT001 — Hypothesis passes by name
+        self.world.advance(seconds)
+        if purge:
+            self.world.purge()
+
+    @precondition(lambda self: None in self.world.apis)
+    @rule()
+    def restart(self) -> None:
+        self.world.restart(self.world.apis.index(None))
+
+    def teardown(self) -> None:
+        try:
+            self.world.heal()
+            self.world.check()
+        finally:
+            self.world.close()
+            shutil.rmtree(self.folder)
+
+
+def run(histories: int, **options: Any) -> None:
+    """Run so many histories; raises what the first bad one, made as small as possible, fails with."""
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(
+            max_examples=histories,
+            stateful_step_count=12,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            **{"print_blob": True} | options,
+        ),
+    )
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("half", [1, 2])  # so that two test processes can share the work
+def test_every_history_ends_well(half: int) -> None:  # noqa: ARG001
+    run(HISTORIES // 2)
+
+
+def claim_whatever(self: Store, job_id: str, route: str) -> Claim | None:
+    """A claim that does not ask who holds the job."""
+    record = self.find(job_id)
+    if record is None or record.ended:
+        return None
+    change = update(jobs).where(jobs.c.job_id == job_id)
+    with self._engine.begin() as connection:
+        connection.execute(change.values(state="running", attempt=record.attempt + 1, route=route))
+    return Claim(job_id, record.attempt + 1)
+
+
+def publish_unchecked(
+    self: Store, claim: Claim, *, checksum: str, output: str, route: str, move: Callable[[], None]
+) -> bool:
+    """A publication that does not ask whether the lease is still held."""
+    move()
+    change = update(jobs).where(jobs.c.job_id == claim.job_id)
+    with self._engine.begin() as connection:
+        connection.execute(change.values(state="done", checksum=checksum, output=output, route=route))
+    return True
+
+
+def test_a_dispatcher_without_its_lease_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store, "claim", claim_whatever)
+    monkeypatch.setattr(Store, "publish", publish_unchecked)
+    with pytest.raises(AssertionError, match="has effects"):
+        run(300, phases=[Phase.generate], derandomize=True, database=None, report_multiple_bugs=False)

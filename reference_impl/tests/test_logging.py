@@ -1,0 +1,138 @@
+"""What a log line looks like, and that nothing can forge or leak through one."""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reference_impl import events, server_log
+from reference_impl.job import Job
+from reference_impl.log_format import Redactor, logfmt
+from reference_impl.tests.processes import parse_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reference_impl.settings import Settings
+
+SECRET = "a b/c+d=e"
+
+
+@given(st.dictionaries(st.sampled_from(["reason", "detail", "url"]), st.text(max_size=80)))
+def test_any_value_survives_and_stays_in_its_place(fields: dict[str, str]) -> None:
+    line = logfmt({"event": "some.event", **fields})
+    assert len(line.splitlines()) == 1
+    assert line.isascii()
+    assert line.count("event=") == 1
+    assert parse_event(line) == {"event": "some.event", **fields}
+
+
+def test_a_value_that_tries_to_be_an_event_is_quoted() -> None:
+    line = logfmt({"event": "a", "detail": 'x"\nevent=assemble.inline.done\x1b[2J'})
+    assert line == r'event=a detail="x\"\nevent\u003dassemble.inline.done\u001b[2J"'
+
+
+def test_long_values_are_cut() -> None:
+    assert len(logfmt({"detail": "x" * 100_000})) < 3000
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [SECRET, quote(SECRET, safe=""), quote_plus(SECRET), base64.b64encode(SECRET.encode()).decode()],
+)
+@pytest.mark.parametrize("service", ["", "api"])
+def test_the_secret_is_masked_in_every_shape(
+    shape: str,
+    service: str,
+    settings: Callable[..., Settings],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    events.configure(settings(TASKS_AUTH=SECRET, K_SERVICE=service, APP_ENV="prod"))
+    events.emit(events.REFUSED, reason="x", detail=f"<{shape}>")
+    events.say(f"<{shape}>")
+    out = capsys.readouterr().out
+    assert "\\u003d" not in out
+    assert shape not in out
+    assert json.dumps(shape)[1:-1] not in out
+    assert "***" in out
+
+
+def test_no_secret_masks_nothing() -> None:
+    assert Redactor(["", ""])("anything") == "anything"
+
+
+def test_a_console_line_is_the_message_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    job = Job("j1", "e1", "c1", trace="a" * 32)
+    events.emit(events.WORKER_FAILED, job, reason="timeout", detail="", verdict="ambiguous")
+    assert capsys.readouterr().out == (
+        "event=assemble.service.worker_direct_failed episode_id=e1 job_id=j1 correlation_id=c1 "
+        "reason=timeout verdict=ambiguous\n"
+    )
+
+
+def test_under_cloud_run_each_line_is_one_object(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events.configure(settings(K_SERVICE="api", APP_ENV="prod", GOOGLE_CLOUD_PROJECT="proj"))
+    events.emit(events.ENQUEUE_FAILED, Job("j1", "e1", "c1", trace="a" * 32), severity="ERROR", reason="x")
+    events.say("line one", "line two")
+    first, *plain = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert first["severity"] == "ERROR"
+    assert first["message"].startswith("event=tasks.cloud.enqueue_failed episode_id=e1 job_id=j1")
+    assert first["logging.googleapis.com/trace"] == f"projects/proj/traces/{'a' * 32}"
+    assert (first["event"], first["correlation_id"]) == ("tasks.cloud.enqueue_failed", "c1")
+    assert [entry["message"] for entry in plain] == ["line one", "line two"]
+
+
+def test_json_fields_cannot_forge_an_event_for_a_search_in_raw_lines(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events.configure(settings(K_SERVICE="api", APP_ENV="prod"))
+    events.emit(events.REFUSED, reason="title", detail="event=assemble.inline.done")
+    assert "event=assemble.inline" not in capsys.readouterr().out
+
+
+def test_the_servers_own_lines_take_the_same_form(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logger = logging.getLogger("uvicorn.error")
+    handler = logging.StreamHandler()
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", False)
+    record = logging.LogRecord("uvicorn.error", logging.ERROR, __file__, 1, "leaked %s", ("hush-hush",), None)
+
+    server_log.configure(settings(TASKS_AUTH="hush-hush"))
+    assert handler.format(record) == "leaked ***"
+
+    server_log.configure(settings(TASKS_AUTH="hush-hush", K_SERVICE="api", APP_ENV="dev"))
+    entry = json.loads(handler.format(record))
+    assert (entry["severity"], entry["message"]) == ("ERROR", "leaked ***")
+    assert logging.getLogger("uvicorn.access").disabled
+
+
+def test_configuring_logs_what_was_odd(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events.configure(settings(USE_WORKER_IN_DEV="perhaps", WORKER_URL_BASE="nowhere"))
+    assert capsys.readouterr().out.splitlines() == [
+        "event=config.invalid_boolean name=USE_WORKER_IN_DEV value=perhaps",
+        "event=config.invalid_worker_url reason=no-scheme value=nowhere",
+    ]
+
+
+def test_the_catalogue_describes_every_event() -> None:
+    assert all(
+        event.when and event.severity in ("INFO", "WARNING", "ERROR") for event in events.CATALOGUE.values()
+    )
+
+
+def test_a_field_that_the_catalogue_does_not_know_is_a_bug() -> None:
+    with pytest.raises(AssertionError, match="has no field"):
+        events.emit(events.ENTRY, colour="red")

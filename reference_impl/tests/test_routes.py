@@ -1,0 +1,359 @@
+"""What each answer of Cloud Tasks and of the worker proves."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import httpx
+import pytest
+from google.api_core import exceptions as api_exceptions
+
+from reference_impl.job import Job
+from reference_impl.routes import Attempt, Verdict
+from reference_impl.routes import cloud_tasks as cloud_tasks_module
+from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify
+from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, judge_reply
+from reference_impl.routes.direct_worker import classify as classify_http
+from reference_impl.tests.stubs import QUEUE, CloudTasksStub, HttpStub, Identity, Trouble, confirm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reference_impl.settings import Settings
+
+JOB = Job("j1", "e1", "c1", title="A title")
+SECRET = "hush-hush"
+REJECTED_CODES = (
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "UNAUTHENTICATED",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "RESOURCE_EXHAUSTED",
+    "ABORTED",
+)
+AMBIGUOUS_CODES = ["CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"]
+PERMANENT_CODES = REJECTED_CODES[:7]
+
+
+def test_every_grpc_code_is_classified() -> None:
+    assert {code.name for code in grpc.StatusCode} - {"OK"} == set(CODES)
+    assert {*REJECTED_CODES, *AMBIGUOUS_CODES, "ALREADY_EXISTS"} == set(CODES)
+
+
+class TestCloudTasks:
+    @pytest.fixture
+    def stub(self, identity: Identity, monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudTasksStub]:
+        stub = CloudTasksStub(identity, deliver=False)
+        for name, value in identity.environment(stub.port).items():
+            monkeypatch.setenv(name, value)
+        yield stub
+        stub.close()
+
+    @pytest.fixture
+    def route(self, settings: Callable[..., Settings]) -> CloudTasksRoute:
+        return CloudTasksRoute(
+            settings(
+                APP_ENV="production",
+                WORKER_URL_BASE="https://w.example/",
+                TASKS_AUTH=SECRET,
+                GOOGLE_CLOUD_PROJECT="proj",
+                TASKS_LOCATION="loc",
+                TASKS_QUEUE="q",
+                ASSEMBLY_MAX_S="900",
+            )
+        )
+
+    def test_a_task_is_created_once_for_now_and_for_the_worker(
+        self, stub: CloudTasksStub, route: CloudTasksRoute
+    ) -> None:
+        assert route.attempt(JOB, 5.0) == Attempt(Verdict.DELIVERED, "created")
+        (request,) = stub.requests
+        task = request.task
+        assert request.parent == QUEUE
+        assert task.name == f"{QUEUE}/tasks/assemble-j1" == route.task_name(JOB)
+        assert task.http_request.url == "https://w.example/api/tasks/assemble"
+        assert task.http_request.http_method.name == "POST"
+        assert task.http_request.body == JOB.body()
+        assert dict(task.http_request.headers) == JOB.headers(SECRET)
+        assert task.dispatch_deadline.seconds >= 900
+        assert "schedule_time" not in task
+        assert not task.http_request.oidc_token.service_account_email
+
+    def test_a_token_is_asked_for_when_configured(
+        self, stub: CloudTasksStub, settings: Callable[..., Settings]
+    ) -> None:
+        configured = settings(
+            WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET, TASKS_OIDC_SERVICE_ACCOUNT="tasks@proj"
+        )
+        CloudTasksRoute(configured).attempt(JOB, 5.0)
+        token = stub.requests[0].task.http_request.oidc_token
+        assert token.service_account_email == "tasks@proj"
+        assert token.audience == "https://w.example/api/tasks/assemble"
+
+    @pytest.mark.parametrize("code", REJECTED_CODES)
+    def test_a_refusal_is_certain(self, stub: CloudTasksStub, route: CloudTasksRoute, code: str) -> None:
+        stub.troubles = [Trouble(code)]
+        attempt = route.attempt(JOB, 5.0)
+        assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, code.lower().replace("_", "-"))
+        assert attempt.permanent == (code in PERMANENT_CODES)
+        assert "told to fail" in attempt.detail
+
+    @pytest.mark.parametrize("code", AMBIGUOUS_CODES)
+    def test_other_errors_are_ambiguous(
+        self, stub: CloudTasksStub, route: CloudTasksRoute, code: str
+    ) -> None:
+        stub.troubles = [Trouble(code, created=True)]
+        attempt = route.attempt(JOB, 5.0)
+        assert (attempt.verdict, attempt.permanent) == (Verdict.AMBIGUOUS, False)
+
+    def test_already_exists_counts_as_enqueued(self, stub: CloudTasksStub, route: CloudTasksRoute) -> None:
+        stub.troubles = [Trouble("UNAVAILABLE", created=True)]
+        assert route.attempt(JOB, 5.0).verdict is Verdict.AMBIGUOUS
+        assert route.attempt(JOB, 5.0) == Attempt(
+            Verdict.DELIVERED, "already-exists", "Requested entity already exists"
+        )
+        assert len(stub.tasks) == 1
+
+    def test_a_call_that_hangs_is_cut_off(self, stub: CloudTasksStub, route: CloudTasksRoute) -> None:
+        stub.troubles = [Trouble(hang_s=30)]
+        attempt = route.attempt(JOB, 0.3)
+        assert (attempt.verdict, attempt.reason) == (Verdict.AMBIGUOUS, "deadline-exceeded")
+
+    def test_a_refused_connection_is_certain_and_the_next_job_connects_again(
+        self, stub: CloudTasksStub, route: CloudTasksRoute
+    ) -> None:
+        assert route.attempt(JOB, 5.0).delivered
+        stub.shut()
+        for number in range(3):  # enough for a channel to back off for seconds
+            attempt = route.attempt(Job(f"down{number}", "e1", "c1"), 5.0)
+            assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "connection-refused"), attempt
+        stub.open()
+        assert route.attempt(Job("up", "e1", "c1"), 5.0).delivered
+
+    def test_no_name_resolution_is_certain(
+        self, route: CloudTasksRoute, identity: Identity, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in identity.environment(1).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "nowhere.invalid")
+        attempt = route.attempt(JOB, 5.0)
+        assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "dns"), attempt
+
+    @pytest.mark.parametrize("content", [None, "", "{}", '{"type": "service_account"}', "not json"])
+    def test_a_client_that_cannot_be_built_is_a_failed_route(
+        self, route: CloudTasksRoute, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, content: str | None
+    ) -> None:
+        key_file = tmp_path / "key.json"
+        if content is not None:
+            key_file.write_text(content)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file))
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        attempt = route.attempt(JOB, 5.0)
+        assert (attempt.verdict, attempt.reason, attempt.permanent) == (
+            Verdict.REJECTED,
+            "client-unavailable",
+            True,
+        )
+
+    def test_a_library_that_cannot_be_imported_is_a_failed_route(
+        self, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "google.cloud.tasks_v2", None)
+        monkeypatch.delattr("google.cloud.tasks_v2")
+        attempt = route.attempt(JOB, 5.0)
+        assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "client-unavailable")
+        assert "import of google.cloud.tasks_v2 halted" in attempt.detail
+
+    def test_a_client_that_takes_too_long_to_build_fails_this_job_and_serves_the_next(
+        self, stub: CloudTasksStub, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real, allowed = cloud_tasks_module._build, threading.Event()
+
+        def slow(client: Any) -> None:
+            allowed.wait(20)
+            real(client)
+
+        monkeypatch.setattr(cloud_tasks_module, "_build", slow)
+        attempt = route.attempt(JOB, 0.1)
+        assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "client-unavailable")
+        allowed.set()
+        assert route.attempt(JOB, 5.0).delivered
+        assert len(stub.requests) == 1
+
+
+def test_an_error_without_a_code_proves_nothing() -> None:
+    assert classify(RuntimeError("what?")).verdict is Verdict.AMBIGUOUS
+    assert classify(api_exceptions.RetryError("gave up", None)).verdict is Verdict.AMBIGUOUS  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("failed to connect to all addresses; last error: Connection refused", "connection-refused"),
+        ("failed to connect to all addresses; last error: No route to host", "connect-failed"),
+        ("DNS resolution failed for x:443", "dns"),
+        ("Getting metadata from plugin failed with error: x", "credentials"),
+    ],
+)
+def test_unavailable_is_certain_only_when_nothing_was_sent(text: str, reason: str) -> None:
+    error = api_exceptions.ServiceUnavailable(text)  # type: ignore[no-untyped-call]
+    assert classify(error) == Attempt(Verdict.REJECTED, reason, text)
+    lost = api_exceptions.ServiceUnavailable("Socket closed")  # type: ignore[no-untyped-call]
+    assert classify(lost).verdict is Verdict.AMBIGUOUS
+
+
+class TestDirectWorker:
+    @pytest.fixture
+    def route_to(self, settings: Callable[..., Settings]) -> Callable[[str], WorkerRoute]:
+        return lambda url: WorkerRoute(
+            settings(WORKER_URL_BASE=url, TASKS_AUTH=SECRET, WORKER_CONNECT_TIMEOUT_S="0.5")
+        )
+
+    @pytest.fixture
+    def serve(self) -> Iterator[Callable[[Any], HttpStub]]:
+        stubs: list[HttpStub] = []
+
+        def start(answer: Any) -> HttpStub:
+            stubs.append(HttpStub(answer))
+            return stubs[-1]
+
+        yield start
+        for stub in stubs:
+            stub.close()
+
+    def test_the_worker_gets_the_same_request_as_through_cloud_tasks(
+        self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
+    ) -> None:
+        stub = serve(confirm)
+        assert route_to(stub.url).attempt(JOB, 5.0) == Attempt(Verdict.DELIVERED, "200", "done")
+        ((path, headers, body),) = stub.requests
+        assert (path, body) == ("/api/tasks/assemble", JOB.body())
+        expected = {name.lower(): value for name, value in JOB.headers(SECRET).items()}
+        assert expected.items() <= headers.items()
+
+    @pytest.mark.parametrize(
+        ("answer", "verdict", "reason"),
+        [
+            (0.0, Verdict.AMBIGUOUS, "protocol-error"),
+            (30.0, Verdict.AMBIGUOUS, "timeout"),
+            ((200, b"<html>"), Verdict.AMBIGUOUS, "bad-reply"),
+            ((200, b"x" * 100_000), Verdict.AMBIGUOUS, "bad-reply"),
+            ((404, b""), Verdict.REJECTED, "http-404"),
+            ((302, b""), Verdict.REJECTED, "http-302"),
+            ((500, b""), Verdict.AMBIGUOUS, "http-500"),
+        ],
+    )
+    def test_what_an_answer_proves(
+        self,
+        serve: Callable[[Any], HttpStub],
+        route_to: Callable[[str], WorkerRoute],
+        answer: Any,
+        verdict: Verdict,
+        reason: str,
+    ) -> None:
+        attempt = route_to(serve(lambda _: answer).url).attempt(JOB, 0.5)
+        assert (attempt.verdict, attempt.reason) == (verdict, reason), attempt
+        assert attempt.costly == (reason == "timeout")
+
+    def test_a_reply_that_drips_is_cut_off(self, route_to: Callable[[str], WorkerRoute]) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        done = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while not done.wait(0.05):
+                    try:
+                        connection.sendall(b"x")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            attempt = route_to(f"http://127.0.0.1:{listener.getsockname()[1]}").attempt(JOB, 0.5)
+        finally:
+            done.set()
+            thread.join()
+            listener.close()
+        assert (attempt.verdict, attempt.reason) == (Verdict.AMBIGUOUS, "timeout")
+
+    def test_refused_unresolved_and_not_tls_are_certain(
+        self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+        refused = route_to(f"http://127.0.0.1:{port}").attempt(JOB, 5.0)
+        assert (refused.verdict, refused.reason) == (Verdict.REJECTED, "connection-refused")
+        unresolved = route_to("http://nowhere.invalid").attempt(JOB, 5.0)
+        assert (unresolved.verdict, unresolved.reason) == (Verdict.REJECTED, "dns")
+        plain = serve(confirm).url.replace("http://", "https://")
+        not_tls = route_to(plain).attempt(JOB, 5.0)
+        assert (not_tls.verdict, not_tls.reason) == (Verdict.REJECTED, "tls")
+
+
+def reply(**fields: object) -> bytes:
+    return json.dumps({"job_id": "j1"} | fields).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "verdict"),
+    [
+        (200, reply(status="done"), Verdict.DELIVERED),
+        (201, reply(status="failed"), Verdict.DELIVERED),
+        (200, reply(status="busy"), Verdict.AMBIGUOUS),
+        (200, reply(status="done", job_id="j2"), Verdict.AMBIGUOUS),
+        (200, b"[]", Verdict.AMBIGUOUS),
+        (200, b"[" * 100_000, Verdict.AMBIGUOUS),
+        (401, b"", Verdict.REJECTED),
+        (408, b"", Verdict.AMBIGUOUS),
+        (429, reply(status="not_done"), Verdict.REJECTED),
+        (502, b"bad gateway", Verdict.AMBIGUOUS),
+        (503, reply(status="busy"), Verdict.AMBIGUOUS),
+        (503, reply(status="not_done"), Verdict.REJECTED),
+        (503, reply(status="not_done", job_id="j2"), Verdict.AMBIGUOUS),
+    ],
+)
+def test_what_a_reply_proves(status: int, body: bytes, verdict: Verdict) -> None:
+    assert judge_reply(JOB, status, body).verdict is verdict
+
+
+def test_every_httpx_error_is_classified() -> None:
+    """A new exception of the library must be looked at before it is relied on."""
+    kinds = [
+        kind
+        for kind in vars(httpx).values()
+        if isinstance(kind, type) and issubclass(kind, httpx.RequestError) and not kind.__subclasses__()
+    ]
+    unlisted = [kind for kind in kinds if not issubclass(kind, tuple(row[0] for row in EXCEPTIONS))]
+    assert unlisted == [httpx.TooManyRedirects]  # redirects are never followed
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "dns"),
+        (ssl.SSLCertVerificationError("self-signed"), "tls"),
+        (ConnectionRefusedError(111, "refused"), "connection-refused"),
+        (OSError(113, "No route to host"), "connect-failed"),
+    ],
+)
+def test_why_a_connection_failed(cause: OSError, reason: str) -> None:
+    error = httpx.ConnectError("failed")
+    error.__cause__ = cause
+    assert (classify_http(error).verdict, classify_http(error).reason) == (Verdict.REJECTED, reason)
+
+
+def test_an_unknown_exception_proves_nothing() -> None:
+    assert classify_http(MemoryError()).verdict is Verdict.AMBIGUOUS

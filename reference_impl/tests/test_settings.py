@@ -1,0 +1,160 @@
+"""How the configuration is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reference_impl.settings import EnvFile, Mode, Settings, load_env_file, settings_at_start_up
+from reference_impl.values import ConfigError, Secret, parse_flag, parse_worker_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("raw", ["true", "1", "yes", "on", "TRUE", " Yes ", '"on"', "' true '"])
+def test_true_in_every_spelling(raw: str) -> None:
+    assert parse_flag(raw).value
+    assert parse_flag(raw).valid
+
+
+@pytest.mark.parametrize("raw", ["false", "0", "no", "off", "", "  ", '""', "FALSE", "'No'"])
+def test_false_in_every_spelling(raw: str) -> None:
+    assert not parse_flag(raw).value
+    assert parse_flag(raw).valid
+
+
+@pytest.mark.parametrize("raw", ["maybe", "tru", "2", "yes please", "\ttrue\nx"])
+def test_anything_else_is_false_and_a_warning_names_the_variable(raw: str) -> None:
+    settings = Settings.from_environ({"USE_WORKER_IN_DEV": raw})
+    assert not settings.use_worker_in_dev.value
+    assert [(w.event, w.fields["name"]) for w in settings.warnings] == [
+        ("config.invalid_boolean", "USE_WORKER_IN_DEV")
+    ]
+
+
+@pytest.mark.parametrize("raw", ["https://w.example", "https://w.example/", "https://w.example///"])
+def test_trailing_slashes_are_harmless(raw: str) -> None:
+    assert parse_worker_url(raw).assemble == "https://w.example/api/tasks/assemble"
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ("", "not-set"),
+        ("w.example", "no-scheme"),
+        ("w.example:8080", "no-scheme"),
+        ("ftp://w.example", "wrong-scheme"),
+        ("https://", "no-host"),
+        ("https:///path", "no-host"),
+        ("https://w .example", "whitespace"),
+        (" https://w.example", "whitespace"),
+        ("https://w.example\n", "whitespace"),
+        ("https://user:pw@w.example", "credentials-in-url"),
+        ("https://w.example/?q=1", "query-or-fragment"),
+        ("https://w.example:port", "not-a-url"),
+        ("https://[::1", "not-a-url"),
+    ],
+)
+def test_an_unusable_url_says_why(raw: str, problem: str) -> None:
+    settings = Settings.from_environ({"WORKER_URL_BASE": raw, "TASKS_AUTH": "s"})
+    assert settings.worker.problem == problem
+    assert settings.worker_problem == f"worker-url-{problem}"
+    assert [w.event for w in settings.warnings] == (["config.invalid_worker_url"] if raw else [])
+    assert "pw" not in repr(settings.warnings)
+
+
+@pytest.mark.parametrize(
+    ("app_env", "mode"),
+    [(name, Mode.DEVELOPMENT) for name in ("dev", "development", "local", "", " Dev ")]
+    + [(name, Mode.PRODUCTION) for name in ("production", "prod", "staging", "PROD")],
+)
+def test_known_environments(app_env: str, mode: Mode) -> None:
+    assert Settings.from_environ({"APP_ENV": app_env}).mode is mode
+
+
+def test_an_unknown_environment_names_the_known_ones() -> None:
+    with pytest.raises(
+        ConfigError, match=r"'produktion'.*dev, development, local, production, prod, staging"
+    ):
+        Settings.from_environ({"APP_ENV": "produktion"})
+
+
+def test_unset_under_cloud_run_is_production_with_a_warning() -> None:
+    settings = Settings.from_environ({"K_SERVICE": "api"})
+    assert settings.mode is Mode.PRODUCTION
+    assert [w.event for w in settings.warnings] == ["config.app_env_unset"]
+
+
+def test_a_secret_that_is_no_header_value_counts_as_not_set() -> None:
+    settings = Settings.from_environ({"TASKS_AUTH": "a\r\nX-Evil: 1", "WORKER_URL_BASE": "https://w.example"})
+    assert settings.worker_problem == "tasks-auth-not-set"
+    assert [w.event for w in settings.warnings] == ["config.invalid_secret"]
+
+
+def test_the_secret_does_not_show_itself() -> None:
+    settings = Settings.from_environ({"TASKS_AUTH": "open-sesame"})
+    assert settings.tasks_auth.reveal() == "open-sesame"
+    assert "open-sesame" not in f"{settings!r} {settings.tasks_auth} {Secret('open-sesame')!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("ASSEMBLY_MAX_S", "1801"),
+        ("TASKS_ENQUEUE_TIMEOUT_S", "9.5"),
+        ("JOB_LEASE_S", "soon"),
+        ("WORKER_THREADS", "0"),
+    ],
+)
+def test_a_number_out_of_range_is_an_error_that_names_it(name: str, raw: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        Settings.from_environ({name: raw})
+
+
+def test_the_longest_assembly_fits_the_longest_dispatch_deadline(settings: Callable[..., Settings]) -> None:
+    assert settings().assembly_max_s <= 1800
+
+
+class TestEnvFile:
+    @pytest.fixture(autouse=True)
+    def _clean(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("FROM_FILE", "IN_BOTH"):
+            monkeypatch.setenv(name, "to be restored")
+            monkeypatch.delenv(name)
+
+    def test_the_file_is_loaded_and_the_environment_wins(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("IN_BOTH", "environment")
+        (tmp_path / ".env.local").write_text("FROM_FILE='file'\nexport IN_BOTH=file\n# comment\n")
+        loaded = load_env_file(tmp_path)
+        assert (os.environ["FROM_FILE"], os.environ["IN_BOTH"]) == ("file", "environment")
+        assert loaded == EnvFile(tmp_path / ".env.local", frozenset({"FROM_FILE"}))
+
+    def test_no_file_is_fine(self, tmp_path: Path) -> None:
+        assert load_env_file(tmp_path).problem == ""
+
+    @pytest.mark.parametrize(
+        ("content", "problem"), [(b"A=1\nB='sesame\n", "line 2"), (b"A=\xff\xfe", "UnicodeDecodeError")]
+    )
+    def test_an_unreadable_file_ends_the_process_with_one_line_that_hides_its_content(
+        self, tmp_path: Path, content: bytes, problem: str
+    ) -> None:
+        (tmp_path / ".env.local").write_bytes(content)
+        with pytest.raises(SystemExit, match=problem) as end:
+            settings_at_start_up(load_env_file(tmp_path))
+        assert "sesame" not in str(end.value)
+
+    def test_a_folder_in_its_place_is_reported(self, tmp_path: Path) -> None:
+        (tmp_path / ".env.local").mkdir()
+        assert "IsADirectoryError" in load_env_file(tmp_path).problem
+
+
+def test_an_error_at_start_up_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_ENV", "nowhere")
+    with pytest.raises(SystemExit, match="configuration error: APP_ENV='nowhere'"):
+        settings_at_start_up(EnvFile(Path("unused")))

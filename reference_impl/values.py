@@ -1,0 +1,108 @@
+"""How single values of the configuration are read: booleans, numbers, the worker's URL, the secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORKER_TASK_PATH = "/api/tasks/assemble"
+
+_TRUE = frozenset({"true", "1", "yes", "on"})
+_FALSE = frozenset({"false", "0", "no", "off", ""})
+
+
+class ConfigError(Exception):
+    """The configuration has no sensible reading; the message names the variable and what would be valid."""
+
+
+class Secret:
+    """A string that shows itself only when asked to, so that it cannot be logged by accident."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The secret itself; for headers and comparisons, never for text that people read."""
+        return self._value
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __repr__(self) -> str:
+        return "Secret('***')" if self._value else "Secret('')"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A boolean variable: as written, as understood, and whether it was one of the known spellings."""
+
+    raw: str
+    value: bool
+    valid: bool
+
+
+def parse_flag(raw: str) -> Flag:
+    """Read true/1/yes/on and false/0/no/off/empty in any case, with spaces and quotes around; else false."""
+    word = raw.strip().strip("\"'").strip().lower()
+    return Flag(raw, word in _TRUE, word in _TRUE or word in _FALSE)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerUrl:
+    """WORKER_URL_BASE: as written, without trailing slashes when valid, else empty with the reason."""
+
+    raw: str
+    base: str = ""
+    problem: str = ""
+
+    @property
+    def assemble(self) -> str:
+        """Where the worker takes assembly tasks."""
+        return self.base + WORKER_TASK_PATH
+
+    @property
+    def shown(self) -> str:
+        """The raw value, fit for a console: credentials that do not belong there are masked."""
+        before, at, after = self.raw.rpartition("@")
+        text = f"{before.partition('//')[0]}//***@{after}" if at else self.raw
+        return text if text.isprintable() else repr(text)
+
+
+def parse_worker_url(raw: str) -> WorkerUrl:
+    """Check the URL's form; `problem` is a short slug such as `no-scheme`."""
+    try:
+        parts = urlsplit(raw)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return WorkerUrl(raw, problem="not-a-url")
+    checks = (
+        (not raw.strip(), "not-set"),
+        (any(char.isspace() or not char.isprintable() for char in raw), "whitespace"),
+        ("://" not in raw, "no-scheme"),
+        (parts.scheme not in ("http", "https"), "wrong-scheme"),
+        (not host, "no-host"),
+        ("@" in parts.netloc, "credentials-in-url"),
+        (bool(parts.query or parts.fragment), "query-or-fragment"),
+    )
+    problem = next((slug for wrong, slug in checks if wrong), "")
+    return WorkerUrl(raw, problem=problem) if problem else WorkerUrl(raw, base=raw.rstrip("/"))
+
+
+def read_number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    """The number that a variable holds, or its default. Raises ConfigError, which names the variable."""
+    raw = environ.get(name, "").strip()
+    if not raw:
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ConfigError(f"{name}={raw!r} is not a number") from None
+    if not low <= value <= high:
+        raise ConfigError(f"{name}={raw} is out of range: {low:g} to {high:g}")
+    return value
