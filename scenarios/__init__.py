@@ -1,0 +1,1 @@
+"""The scenario suites: each test is one sentence of specification."""
