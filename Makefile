@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.made-from-lock
 
+# A run starts hundreds of processes: our modules are compiled once, and not by each of them.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: verify test check tools clean lock help architecture soak
 .DEFAULT_GOAL := help
 

@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
+import inspect
 import io
 import json
 import os
@@ -166,6 +168,7 @@ def _take_on(argv: list[str], env: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(env)
     unbuffered = bool(env.get("PYTHONUNBUFFERED"))
+    sys.dont_write_bytecode = bool(env.get("PYTHONDONTWRITEBYTECODE"))
     sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb", closefd=False), encoding="utf-8")
     sys.stdout = _text_stream(1, errors="strict", unbuffered=unbuffered)
     sys.stderr = _text_stream(2, errors="backslashreplace", unbuffered=True)
@@ -205,6 +208,9 @@ def main() -> None:
             importlib.import_module(name)
         except ImportError as problem:
             missing.append(f"{name}: {problem}")
+    inspect.getsource(main)  # compiles the patterns of the tokenizer, which frameworks use to look at handlers
+    gc.collect()
+    gc.freeze()  # what was imported stays shared: no collection in a child touches, and so copies, its pages
     channel.send(json.dumps({"ready": True, "missing": missing}).encode())
     try:
         Launcher(channel).run()

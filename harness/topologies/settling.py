@@ -96,20 +96,24 @@ def settle(
         Inconclusive: something was still moving after ``within_s``; the message says what.
     """
     deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
-    looks, last_length = 0, -1
+    looks, last_length, ended = 0, -1, False
     while True:
         scanner.scan()
-        outside = moving()
-        inside = _unread(processes) or _busy(processes)
+        outside, inside = moving(), ""
         length = len(journal)
-        if outside or length != last_length:
+        moved = bool(outside) or length != last_length
+        if moved:
             stuck = Deadline(stuck_after_s)
-        looks = 0 if outside or inside or length != last_length else looks + 1
-        last_length = length
-        if looks >= _LOOKS:
             ended = _all_ended(journal, jobs, end_event)
-            if ended or stuck.passed:
-                return ended
+        last_length = length
+        # Threads and pipes are looked at last: it costs more than all the rest, and decides only a run that may end.
+        if moved or not (ended or stuck.passed):
+            looks = 0
+        else:
+            inside = _unread(processes) or _busy(processes)
+            looks = 0 if inside else looks + 1
+        if looks >= _LOOKS:
+            return ended
         if deadline.passed:
             raise Inconclusive(
                 f"the run did not settle within {within_s:g} s; still moving: "
