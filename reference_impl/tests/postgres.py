@@ -30,8 +30,8 @@ def binaries() -> Path:
     return found[-1].parent
 
 
-# Runs the server until standard input ends, which happens when the test process does, however it ends.
-_GUARD = 'folder="$1"; shift; "$@" >"$folder/log" 2>&1 & cat; kill -QUIT $!; wait $!; cd /; rm -rf "$folder"'
+# Runs the server until it is told to end by a line, or standard input ends, as when the test process is killed.
+_GUARD = 'folder="$1"; shift; "$@" >"$folder/log" 2>&1 & read -r _; kill -QUIT $!; wait $!; cd /; rm -rf "$folder"'
 
 
 class Postgres:
@@ -68,6 +68,7 @@ class Postgres:
     def close(self) -> None:
         """Stop the server and remove its folder."""
         assert self._guard.stdin is not None
+        self._guard.stdin.write(b"\n")
         self._guard.stdin.close()
         self._guard.wait(timeout=_END_TIMEOUT_S)
 

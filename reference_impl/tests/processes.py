@@ -64,6 +64,8 @@ class Zygote:
     def close(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
+        # Asked, and not only left alone: the end of a pipe comes late while anything else still refers to it.
+        self._process.stdin.write("\n")
         self._process.stdin.close()
         self._process.wait(timeout=_END_WITHIN_S)
         self._process.stdout.close()
