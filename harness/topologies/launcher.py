@@ -208,7 +208,9 @@ def main() -> None:
             importlib.import_module(name)
         except ImportError as problem:
             missing.append(f"{name}: {problem}")
-    inspect.getsource(main)  # compiles the patterns of the tokenizer, which frameworks use to look at handlers
+    inspect.getsource(
+        main
+    )  # compiles the patterns of the tokenizer, which frameworks use to look at handlers
     gc.collect()
     gc.freeze()  # what was imported stays shared: no collection in a child touches, and so copies, its pages
     channel.send(json.dumps({"ready": True, "missing": missing}).encode())
