@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-__all__ = ["DELIVERY_MODES", "GRPC_CODES", "Applied", "Delivery", "Fault", "FaultBook", "Observed"]
+__all__ = ["DELIVERY_MODES", "GRPC_CODES", "Applied", "Delivery", "Fault", "FaultBook", "Late", "Observed"]
 
 Applied = Literal["no", "yes", "partly"]
 Observed = Literal["error", "timeout", "reset", "garbage", "success"]
 Delivery = Literal["", "twice", "twice_at_once", "delayed", "newest_first", "before_reply"]
 
 QueueAction = Literal["", "pause", "delete"]
+Late = Literal["", "request", "reply"]
 
 DELIVERY_MODES = get_args(Delivery)
 
@@ -66,6 +67,11 @@ class Fault:
             delay_s, "newest_first" (the newest due task overtakes). For "CreateTask", "before_reply": the
             target has the task before its creator has the reply.
         queue: At Cloud Tasks, what else happens to the operation's queue: "pause" or "delete".
+        late: What happens only when the caller has given up: "request", the operation itself; "reply" (gateway
+            only), its answer.
+        midway: At the gateway, "timeout", "reset" and "garbage" strike when the head and half of the body of the
+            reply have been sent; "garbage" is then a reply that ends too early.
+        drip_s: At the gateway, seconds between two bytes of a reply that is sent byte by byte; with "timeout".
     """
 
     name: str
@@ -83,12 +89,16 @@ class Fault:
     body: str = ""
     delivery: Delivery = ""
     queue: QueueAction = ""
+    late: Late = ""
+    midway: bool = False
+    drip_s: float = 0.0
 
     def __post_init__(self) -> None:
         _one_of("applied", self.applied, get_args(Applied))
         _one_of("observed", self.observed, get_args(Observed))
         _one_of("delivery", self.delivery, DELIVERY_MODES)
         _one_of("queue", self.queue, get_args(QueueAction))
+        _one_of("late", self.late, get_args(Late))
         if self.grpc_code:
             _one_of("grpc_code", self.grpc_code, tuple(GRPC_CODES))
         if not self.name:
@@ -97,6 +107,16 @@ class Fault:
             raise ValueError(f"times must be at least 1, or null for 'until cleared'; got {self.times!r}")
         if self.skip < 0 or self.delay_s < 0:
             raise ValueError(f"skip and delay_s cannot be negative; got {self.skip!r} and {self.delay_s!r}")
+        if self.late and self.applied == "no":
+            raise ValueError(
+                "late says when an operation takes effect or is answered: applied cannot be 'no'"
+            )
+        if self.drip_s < 0 or (self.drip_s and self.observed != "timeout"):
+            raise ValueError(
+                f"drip_s makes a reply too slow: it needs observed 'timeout'; got {self.observed!r}"
+            )
+        if self.midway and self.observed not in {"timeout", "reset", "garbage"}:
+            raise ValueError(f"midway needs observed 'timeout', 'reset' or 'garbage', not {self.observed!r}")
         if self.http_status and not 200 <= self.http_status <= 599:
             raise ValueError(f"http_status must be between 200 and 599; got {self.http_status!r}")
 
@@ -137,14 +157,16 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "http_status": (int,),
     "delay_s": (int, float),
     "retry_after_s": (int, float, type(None)),
+    "midway": (bool,),
+    "drip_s": (int, float),
 }
 
 
 def _typed(key: str, value: object) -> object:
     wanted = _TYPES.get(key, (str,))
-    if not isinstance(value, wanted) or isinstance(value, bool):
+    if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in wanted)
-        raise ValueError(f"{key} must be {names}, not {value!r}")  # noqa: TRY004  # from_json raises one kind
+        raise ValueError(f"{key} must be {names}, not {value!r}")  # from_json raises one kind
     return value
 
 

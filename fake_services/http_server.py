@@ -137,6 +137,12 @@ class HttpServer:
             asyncio.get_running_loop().remove_reader(listening)
             listening.close()
 
+    async def change_tls(self, tls: ssl.SSLContext | None) -> None:
+        """Drop every connection and serve again on the same port, over TLS or (None) in plain text."""
+        await self.refuse(True)
+        self._tls = tls
+        await self.refuse(False)
+
     async def refuse(self, refuse: bool) -> None:  # noqa: FBT001  # refuse(True), refuse(False)
         """Refuse connections (and drop those that exist), or serve again on the same port."""
         if refuse and self._listening is not None:

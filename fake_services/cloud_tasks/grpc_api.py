@@ -156,7 +156,8 @@ class GrpcApi(grpc.GenericRpcHandler):
                 reset_connection(context.peer().partition(":")[2])
                 _wait_until_over(context)
             except NeverAnswer:
-                _wait_until_over(context)
+                with self._rpcs.hanging:
+                    _wait_until_over(context)
             return b""
 
         return grpc.unary_unary_rpc_method_handler(handle)

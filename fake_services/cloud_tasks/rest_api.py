@@ -87,7 +87,8 @@ class RestApi:
             send_garbage(request)
             await asyncio.Event().wait()  # until aiohttp notices and cancels this
         except NeverAnswer:
-            await asyncio.Event().wait()  # until the caller gives up
+            with self._rpcs.hanging:
+                await asyncio.Event().wait()  # until the caller gives up
         else:
             return web.Response(text=text, content_type="application/json")
         raise AssertionError("not reached")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.admission import resource_of
 from fake_services.cloud_tasks.errors import ApiError
 from fake_services.exchange import LazyFields
+from fake_services.hanging import Hanging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,6 +93,8 @@ class Rpcs:
         self._faults = faults
         #: Calls that a fault holds back before their effect.
         self.held_back = 0
+        #: Callers that a fault leaves without an answer and that have not given up yet.
+        self.hanging = Hanging()
         self._late: set[asyncio.Task[Message]] = set()
         #: Calls by method and code.
         self.counts: dict[tuple[str, str], int] = {}
@@ -146,12 +150,19 @@ class Rpcs:
         fault = self._faults.take(method.name, _subject(method, raw), only=_is_for_calls)
         if fault is None:
             return self.execute(method, raw, caller)
-        if fault.delay_s:
+        if fault.delay_s or fault.late:
             # Shielded: a caller that gives up does not take back what a fault says is applied.
-            late = asyncio.get_running_loop().create_task(self._apply_late(method, raw, caller, fault))
+            given_up = asyncio.Event()
+            late = asyncio.get_running_loop().create_task(
+                self._apply_late(method, raw, caller, fault, given_up)
+            )
             self._late.add(late)
             late.add_done_callback(self._late_is_over)
-            reply = await asyncio.shield(late)
+            try:
+                reply = await asyncio.shield(late)
+            except asyncio.CancelledError:
+                given_up.set()
+                raise
         else:
             reply = self._apply(method, raw, caller, fault)
         if fault.delivery == "before_reply":
@@ -166,8 +177,13 @@ class Rpcs:
             raise _error_of(fault)
         return reply
 
-    async def _apply_late(self, method: Method, raw: bytes, caller: Caller, fault: Fault) -> Message:
-        self.held_back += 1
+    async def _apply_late(
+        self, method: Method, raw: bytes, caller: Caller, fault: Fault, given_up: asyncio.Event
+    ) -> Message:
+        with self.hanging if fault.late else contextlib.nullcontext():
+            if fault.late:
+                await given_up.wait()
+            self.held_back += 1  # before it stops hanging: it is always one of the two
         try:
             await asyncio.sleep(fault.delay_s)
             return self._apply(method, raw, caller, fault)

@@ -26,7 +26,7 @@ from fake_services.cloud_tasks.state import State
 from fake_services.cloud_tasks.timekeeper import TimeKeeper, clock_for
 from fake_services.control import ControlPlane
 from fake_services.exchange import Journal
-from fake_services.faults import FaultBook
+from fake_services.faults import Fault, FaultBook
 from fake_services.http_client import HttpClient
 from fake_services.http_server import HttpServer
 
@@ -56,7 +56,7 @@ class CloudTasks:
     def __init__(self, config: CloudTasksConfig | None = None) -> None:
         self.config = config = config or CloudTasksConfig()
         self.journal = journal = Journal("cloud_tasks", config.journal_capacity)
-        self.faults = FaultBook()
+        self.faults = FaultBook(_check)
         self._host: Host | None = None
         self._started = False
         self._clock = clock = clock_for(config.clock, config.clock_start_us)
@@ -206,6 +206,11 @@ class CloudTasks:
         """What still moves, for people; "nothing" when idle."""
         return self._inspection.moving() or "nothing"
 
+    @property
+    def hanging(self) -> int:
+        """How many callers wait for an answer that a fault withholds."""
+        return self._rpcs.hanging.count
+
     def refuse_connections(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_connections(True)
         """Refuse connections to the API and drop those that exist, or serve again on the same ports."""
         assert self._host is not None, "start the fake first"
@@ -279,6 +284,15 @@ class CloudTasks:
         self._admission.reset()
         self._make_configured_queues()
         self.journal.clear()
+
+
+def _check(fault: Fault) -> None:
+    if fault.midway or fault.drip_s or fault.late == "reply":
+        raise ValueError(
+            "midway, drip_s and late replies are for the worker gateway, which speaks plain HTTP"
+        )
+    if fault.late and fault.method == "deliver":
+        raise ValueError("late is for calls: a delivery is delayed by delivery 'delayed' and delay_s")
 
 
 def _create_request(name: str, settings: dict[str, object]) -> protos.Message:

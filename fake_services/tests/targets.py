@@ -28,7 +28,7 @@ class Got:
 class Target:
     """A service for `Host.start`. `answers` are used up in order; afterwards every answer is `default`.
 
-    An answer is a status, a (status, headers) pair, or "hang".
+    An answer is a status, (status, headers), (status, headers, body), or "hang".
     """
 
     answers: list[object] = field(default_factory=list)
@@ -61,5 +61,5 @@ class Target:
         answer = self.answers.pop(0) if self.answers else self.default
         if answer == "hang":
             await asyncio.Event().wait()
-        status, more = answer if isinstance(answer, tuple) else (answer, {})
-        return web.Response(status=status, headers=more)
+        status, more, *body = answer if isinstance(answer, tuple) else (answer, {})
+        return web.Response(status=status, headers=more, body=body[0] if body else None)

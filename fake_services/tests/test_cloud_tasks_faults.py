@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from google.api_core.exceptions import DeadlineExceeded
 
 from fake_services.faults import Fault
 
@@ -79,6 +81,36 @@ def test_delivered_before_create_returns(
     )
     client.create_task(parent=queue, task=task(target.url))
     assert len(target.got) == 1
+
+
+def test_created_only_when_the_caller_has_given_up(
+    fake: CloudTasks, client: Client, queue: str, target: Target
+) -> None:
+    fake.faults.add(
+        Fault(name="late", method="CreateTask", applied="yes", observed="success", late="request")
+    )
+    with ThreadPoolExecutor() as pool:
+        created = pool.submit(client.create_task, parent=queue, task=task(target.url), timeout=0.5)
+        while not fake.hanging:
+            assert not created.done()
+        assert (target.got, fake.idle) == ([], True)
+        assert isinstance(created.exception(10), DeadlineExceeded)
+    settled(fake)
+    assert (len(target.got), fake.hanging) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(name="f", observed="reset", midway=True),
+        Fault(name="f", applied="yes", observed="success", late="reply"),
+        Fault(name="f", method="deliver", applied="yes", late="request"),
+    ],
+    ids=["midway", "late-reply", "late-delivery"],
+)
+def test_faults_that_make_no_sense_here_are_refused(fake: CloudTasks, fault: Fault) -> None:
+    with pytest.raises(ValueError, match="late"):
+        fake.faults.add(fault)
 
 
 @pytest.mark.parametrize("queue_action", ["pause", "delete"])

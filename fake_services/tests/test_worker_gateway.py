@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import trustme
 
 from fake_services.faults import Fault
 from fake_services.worker_gateway import WorkerGateway
@@ -144,3 +147,145 @@ def test_the_control_plane_scripts_reads_and_resets(forwarding: WorkerGateway) -
     assert httpx.delete(control + "/control/faults?id=9").status_code == 404
     httpx.post(control + "/control/reset")
     assert httpx.get(control + "/control/journal").json()["exchanges"] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "seen"),
+    [
+        (
+            Fault(name="half-open", applied="yes", observed="timeout", midway=True),
+            httpx.ReadTimeout,
+            b"01234",
+        ),
+        (
+            Fault(name="cut", applied="yes", observed="garbage", midway=True),
+            httpx.RemoteProtocolError,
+            b"01234",
+        ),
+        (Fault(name="reset", applied="yes", observed="reset", midway=True), httpx.ReadError, b"01234"),
+        (
+            Fault(name="drip", applied="yes", observed="timeout", drip_s=0.001, body="dripped"),
+            httpx.ReadTimeout,
+            b"0123456789",
+        ),
+    ],
+    ids=lambda value: value.name if isinstance(value, Fault) else "",
+)
+def test_a_reply_goes_wrong_in_its_middle(
+    forwarding: WorkerGateway, target: Target, fault: Fault, error: type[Exception], seen: bytes
+) -> None:
+    target.answers = [(200, {}, b"0123456789")]
+    forwarding.faults.add(fault)
+    got = b""
+    with (
+        httpx.stream("POST", forwarding.url, content=b"x", timeout=0.5) as reply,
+        pytest.raises(error) if fault.name != "drip" else httpx.Client(),
+    ):
+        assert (reply.status_code, reply.headers["Content-Length"]) == (200, "10")
+        for chunk in reply.iter_raw():
+            got += chunk
+    assert got == seen
+    assert len(target.got) == 1
+    assert last(forwarding, "reply")["observed"] == {"timeout": "hang"}.get(fault.observed, fault.observed)
+
+
+@pytest.mark.parametrize("late", ["request", "reply"])
+def test_something_happens_only_when_the_caller_has_given_up(
+    forwarding: WorkerGateway, target: Target, late: str
+) -> None:
+    forwarding.faults.add(Fault(name="late", applied="yes", observed="success", late=late))  # type: ignore[arg-type]
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(httpx.post, forwarding.url, content=b"x", timeout=0.5)
+        forwarding.journal.wait_for(lambda each: each.kind == "request", 10)
+        while not forwarding.hanging:
+            assert not asked.done()
+        assert forwarding.idle
+        assert len(target.got) == (late == "reply")
+        assert isinstance(asked.exception(10), httpx.ReadTimeout)
+    forwarding.journal.wait_for(lambda each: each.kind == "reply", 10)
+    assert len(target.got) == 1
+    assert (last(forwarding, "reply")["observed"], forwarding.hanging) == ("gone", 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [
+        ("syn_dropped", httpx.ConnectTimeout),
+        ("never_read", httpx.ReadTimeout),
+        ("reset_at_head", httpx.NetworkError),
+        ("other_protocol", httpx.RemoteProtocolError),
+    ],
+)
+def test_connections_go_wrong_before_there_is_a_request(
+    forwarding: WorkerGateway, how: str, error: type[Exception]
+) -> None:
+    forwarding.break_listener(how)  # type: ignore[arg-type]
+    assert forwarding.listener_strikes == 0
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(httpx.post, forwarding.url, content=b"x" * 100, timeout=0.5)
+        while how in {"syn_dropped", "never_read"} and not forwarding.hanging:
+            assert not asked.done()
+        assert isinstance(asked.exception(10), error)
+    assert forwarding.listener_strikes >= 1
+    assert [each.kind for each in forwarding.journal.snapshot()] == ["connection"] * (how != "syn_dropped")
+    forwarding.mend()
+    assert (httpx.get(forwarding.url).status_code, forwarding.hanging) == (200, 0)
+    assert forwarding.listener_strikes >= 1
+
+
+def test_tls_as_it_should_be_and_as_it_should_not(forwarding: WorkerGateway) -> None:
+    known, unknown = trustme.CA(), trustme.CA()
+    trusting = ssl.create_default_context(cadata=known.cert_pem.bytes().decode())
+    url = forwarding.url.replace("http:", "https:")
+    for authority, host, problem in (
+        (known, "127.0.0.1", ""),
+        (known, "elsewhere.example", "IP address mismatch"),
+        (unknown, "127.0.0.1", "unable to get local issuer"),
+    ):
+        serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert(host).configure_cert(serving)
+        forwarding.serve_over_tls(serving)
+        strikes = forwarding.listener_strikes
+        if problem:
+            with pytest.raises(httpx.ConnectError, match=problem):
+                httpx.get(url, verify=trusting)
+        else:
+            assert httpx.get(url, verify=trusting).status_code == 200
+        assert forwarding.listener_strikes == strikes + 1
+    forwarding.break_listener("plain_text_only")
+    with pytest.raises(httpx.ConnectError, match="SSL"):
+        httpx.get(url, verify=trusting)
+    assert forwarding.listener_strikes == 1
+    forwarding.mend()
+    assert httpx.get(forwarding.url).status_code == 200
+
+
+def test_several_workers_are_called_in_turn(gateway: WorkerGateway, host: Host, target: Target) -> None:
+    other = host.start(type(target)())
+    gateway.set_upstream(target.url, other.url)
+    for _ in range(4):
+        httpx.get(gateway.url)
+    assert (len(target.got), len(other.got)) == (2, 2)
+    host.stop(other)
+
+
+def test_an_unknown_breakage_names_the_known_ones(gateway: WorkerGateway) -> None:
+    with pytest.raises(ValueError, match="'syn_dropped', 'never_read'"):
+        gateway.break_listener("sulks")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"late": "reply"},
+        {"late": "soon", "applied": "yes"},
+        {"midway": True},
+        {"midway": "yes"},
+        {"drip_s": 1.0},
+        {"drip_s": -1.0, "observed": "timeout"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Fault.from_json({"name": "f", **wrong})

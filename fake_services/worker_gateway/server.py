@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from fake_services.control import ControlPlane
 from fake_services.exchange import Journal
 from fake_services.faults import Fault, FaultBook
+from fake_services.hanging import Hanging
 from fake_services.http_client import Failure, HttpClient, Reply, parse_url
-from fake_services.http_server import HttpServer, hang_up, send_garbage
+from fake_services.http_server import HttpServer
+from fake_services.worker_gateway.answer import Answer, end_to_end, scripted, send
+from fake_services.worker_gateway.broken import BREAKAGES, Breakage, BrokenListener
 
 if TYPE_CHECKING:
+    import ssl
+
     from aiohttp import web
 
     from fake_services.host import Host
@@ -21,20 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["WorkerGateway", "WorkerGatewayConfig"]
 
 _REPLY_TEXT_LIMIT = 2048
-# Belong to one connection, or are made anew for the next one.
-_HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "transfer-encoding",
-        "upgrade",
-        "te",
-        "trailer",
-        "expect",
-        "host",
-        "content-length",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,21 +58,12 @@ class _Incoming:
     headers: list[tuple[str, str]]
     body: bytes
     request: web.BaseRequest
+    given_up: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def caller_gone(self) -> bool:
         """Whether the caller has closed the connection, and no answer can reach it any more."""
         return self.request.transport is None or self.request.transport.is_closing()
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the caller gets: `observed` says how, and a status counts only for "reply" and "error"."""
-
-    observed: str
-    status: int | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
 
 
 class WorkerGateway:
@@ -95,12 +78,17 @@ class WorkerGateway:
         self.config = config or WorkerGatewayConfig()
         self.journal = Journal("worker_gateway", self.config.journal_capacity)
         self.faults = FaultBook(_check)
-        self._upstream: str | None = None
+        self._upstreams: tuple[str, ...] = ()
+        self._turns = itertools.count()
         self.set_upstream(self.config.upstream)
+        self._broken: BrokenListener | None = None
+        self._strikes = 0
+        self._hanging = Hanging()
+        self._waiting_for_the_caller: set[int] = set()
         self._host: Host | None = None
         self._last_id = 0
         self._client = HttpClient()
-        self._serving: dict[asyncio.Task[_Answer], _Incoming] = {}
+        self._serving: dict[asyncio.Task[Answer], _Incoming] = {}
         self._server = HttpServer(self._answer, host=self.config.host, port=self.config.port)
         self._control = ControlPlane(self, host=self.config.host, port=self.config.control_port)
 
@@ -125,6 +113,8 @@ class WorkerGateway:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        if self._broken is not None:
+            await self._broken.stop()
         await self._server.stop()
         await self._control.stop()
         await self._client.close()
@@ -146,25 +136,67 @@ class WorkerGateway:
         """Base URL of the control plane, without /control."""
         return self._control.url
 
-    def set_upstream(self, url: str | None) -> None:
-        """Pass requests on to this base URL; None: answer 502 and record them as unexpected.
+    def set_upstream(self, url: str | None, *others: str) -> None:
+        """Pass requests on to this base URL, and to the others in turn.
+
+        Args:
+            url: None: answer 502 and record requests as unexpected.
+            others: More workers, as behind a load balancer.
 
         Raises:
-            ValueError: It is not an http(s) URL with a host.
+            ValueError: One is not an http(s) URL with a host.
         """
-        if url is not None:
-            parse_url(url)
-        self._upstream = None if url is None else url.rstrip("/")
+        urls = () if url is None else (url, *others)
+        for each in urls:
+            parse_url(each)
+        self._upstreams = tuple(each.rstrip("/") for each in urls)
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being served; a caller who is left hanging does not count."""
-        return not self._serving
+        """Whether no request is being served; a caller who is left hanging does not count, see `hanging`."""
+        return not self._moving()
 
     def pending_summary(self) -> str:
         """What is being served, for people; "nothing" when idle."""
-        serving = list(self._serving.values())
-        return "; ".join(f"request {each.id}: {each.method} {each.path}" for each in serving) or "nothing"
+        return (
+            "; ".join(f"request {each.id}: {each.method} {each.path}" for each in self._moving()) or "nothing"
+        )
+
+    def _moving(self) -> list[_Incoming]:
+        return [each for each in list(self._serving.values()) if each.id not in self._waiting_for_the_caller]
+
+    @property
+    def hanging(self) -> int:
+        """How many callers wait for an answer, or for a connection, that a fault withholds."""
+        broken = self._broken
+        return self._hanging.count + (broken.waiting if broken is not None else 0)
+
+    def break_listener(self, how: Breakage) -> None:
+        """Drop every connection, and let the port go wrong before there is a request; `mend` ends it.
+
+        Raises:
+            ValueError: There is no such breakage.
+        """
+        assert self._host is not None, "start the gateway first"
+        if how not in BREAKAGES:
+            raise ValueError(f"how must be one of {', '.join(map(repr, BREAKAGES))}; got {how!r}")
+        self._host.run(self._break(how))
+
+    def serve_over_tls(self, context: ssl.SSLContext) -> None:
+        """Drop every connection, and speak TLS on the same port; `mend` ends it."""
+        assert self._host is not None, "start the gateway first"
+        context.sni_callback = lambda *_: self._struck("a TLS handshake begins")
+        self._host.run(self._server.change_tls(context))
+
+    def mend(self) -> None:
+        """End `break_listener`, `serve_over_tls` and `refuse_connections`: plain HTTP on the same port again."""
+        assert self._host is not None, "start the gateway first"
+        self._host.run(self._mend())
+
+    @property
+    def listener_strikes(self) -> int:
+        """How many connections the last broken or TLS listener has met."""
+        return max(self._strikes, self._broken.strikes if self._broken is not None else 0)
 
     def refuse_connections(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_connections(True)
         """Refuse connections and drop those that exist, or serve again on the same port."""
@@ -182,7 +214,7 @@ class WorkerGateway:
         """Everything that can be seen, JSON-able."""
         return {
             "url": self.url,
-            "upstream": self._upstream,
+            "upstream": ", ".join(self._upstreams) or None,
             "idle": self.idle,
             "pending": self.pending_summary(),
         }
@@ -192,6 +224,25 @@ class WorkerGateway:
         self.faults.clear()
         self.journal.clear()
         self.set_upstream(self.config.upstream)
+
+    async def _break(self, how: Breakage) -> None:
+        await self._mend()
+        await self._server.refuse(True)
+        self._strikes = 0
+        broken = BrokenListener(how, self.config.host, self.port, lambda: self._struck(how.replace("_", " ")))
+        await broken.start()
+        self._broken = broken
+
+    async def _mend(self) -> None:
+        if self._broken is not None:
+            await self._broken.stop()
+            self._strikes = self._broken.strikes
+            self._broken = None
+        await self._server.change_tls(None)
+
+    def _struck(self, what: str) -> None:
+        self._strikes += 1
+        self.journal.record("connection", what=what)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self._last_id += 1
@@ -203,7 +254,12 @@ class WorkerGateway:
         task = asyncio.get_running_loop().create_task(self._serve(incoming))
         self._serving[task] = incoming
         task.add_done_callback(lambda done: self._serving.pop(done, None))
-        return await self._send(request, await asyncio.shield(task))
+        try:
+            answer = await asyncio.shield(task)
+        except asyncio.CancelledError:
+            incoming.given_up.set()
+            raise
+        return await send(request, answer, self._hanging)
 
     def _record_request(self, incoming: _Incoming) -> None:
         fields: dict[str, object] = {
@@ -219,38 +275,50 @@ class WorkerGateway:
             fields["body_base64"] = base64.b64encode(incoming.body).decode()
         self.journal.record("request", **fields)
 
-    async def _serve(self, incoming: _Incoming) -> _Answer:
+    async def _serve(self, incoming: _Incoming) -> Answer:
         fault = self.faults.take(incoming.path.partition("?")[0], incoming.path)
-        upstream = self._upstream
+        upstream = self._upstreams[next(self._turns) % len(self._upstreams)] if self._upstreams else None
         if fault is not None and fault.delay_s:
             await asyncio.sleep(fault.delay_s)
         if len(incoming.body) > self.config.body_limit_bytes:
-            answer = _Answer("error", 413, (), b"larger than this gateway passes on\n")
+            answer = Answer("error", 413, (), b"larger than this gateway passes on\n")
             return self._recorded(incoming, answer, fault, forwarded=False, upstream_reply=None)
         if fault is not None and fault.applied == "no":
             return self._recorded(
-                incoming, _scripted(fault, None), fault, forwarded=False, upstream_reply=None
+                incoming, scripted(fault, None), fault, forwarded=False, upstream_reply=None
             )
         if upstream is None:
             why = "no upstream is set, so there is no worker to pass this on to"
             self.journal.record(
                 "unexpected", id=incoming.id, method=incoming.method, path=incoming.path, why=why
             )
-            answer = _Answer("error", 502, (), (why + "\n").encode())
+            answer = Answer("error", 502, (), (why + "\n").encode())
             return self._recorded(incoming, answer, fault, forwarded=False, upstream_reply=None)
         partly = fault is not None and fault.applied == "partly"
+        if fault is not None and fault.late == "request":
+            await self._given_up(incoming)
         result = await self._forward(incoming, upstream, partly=partly)
+        if fault is not None and fault.late == "reply":
+            await self._given_up(incoming)
         if fault is not None:
-            answer = _scripted(fault, result if isinstance(result, Reply) else None)
+            answer = scripted(fault, result if isinstance(result, Reply) else None)
         elif isinstance(result, Failure):
-            answer = _Answer("error", 502, (), f"the worker did not answer: {result.detail}\n".encode())
+            answer = Answer("error", 502, (), f"the worker did not answer: {result.detail}\n".encode())
         else:
-            answer = _Answer("reply", result.status, _end_to_end(result.headers), result.body)
+            answer = Answer("reply", result.status, end_to_end(result.headers), result.body)
         return self._recorded(incoming, answer, fault, forwarded=True, upstream_reply=result)
+
+    async def _given_up(self, incoming: _Incoming) -> None:
+        self._waiting_for_the_caller.add(incoming.id)
+        try:
+            with self._hanging:
+                await incoming.given_up.wait()
+        finally:
+            self._waiting_for_the_caller.discard(incoming.id)
 
     async def _forward(self, incoming: _Incoming, upstream: str, *, partly: bool) -> Reply | Failure:
         url = upstream + incoming.path
-        headers = [("Host", parse_url(upstream).host_header), *_end_to_end(incoming.headers)]
+        headers = [("Host", parse_url(upstream).host_header), *end_to_end(incoming.headers)]
         if incoming.body or incoming.method in {"POST", "PUT", "PATCH"}:
             headers.append(("Content-Length", str(len(incoming.body))))
         if partly:
@@ -260,12 +328,12 @@ class WorkerGateway:
     def _recorded(
         self,
         incoming: _Incoming,
-        answer: _Answer,
+        answer: Answer,
         fault: Fault | None,
         *,
         forwarded: bool,
         upstream_reply: Reply | Failure | None,
-    ) -> _Answer:
+    ) -> Answer:
         self.journal.record(
             "reply",
             id=incoming.id,
@@ -279,48 +347,9 @@ class WorkerGateway:
         )
         return answer
 
-    async def _send(self, request: web.BaseRequest, answer: _Answer) -> web.StreamResponse:
-        from aiohttp import web
-        from multidict import CIMultiDict
-
-        if answer.observed == "hang":
-            await _forever()
-        if answer.observed in {"reset", "garbage"}:
-            (hang_up if answer.observed == "reset" else send_garbage)(request)
-            await _forever()  # until aiohttp notices that the connection is gone and cancels this
-        return web.Response(
-            status=answer.status or 200, headers=CIMultiDict(answer.headers), body=answer.body
-        )
-
-
-def _scripted(fault: Fault, upstream: Reply | None) -> _Answer:
-    """What a fault makes the caller see; the worker's own reply counts only for "success"."""
-    headers: tuple[tuple[str, str], ...] = (("Content-Type", "text/plain; charset=utf-8"),)
-    if fault.retry_after_s is not None:
-        headers += (("Retry-After", f"{fault.retry_after_s:g}"),)
-    if fault.observed == "timeout":
-        return _Answer("hang")
-    if fault.observed in {"reset", "garbage"}:
-        return _Answer(fault.observed)
-    if fault.observed == "error":
-        text = fault.body or fault.message or f"Scripted fault {fault.name!r}."
-        return _Answer("error", fault.http_status or 500, headers, text.encode())
-    if upstream is not None and not fault.http_status and not fault.body:
-        return _Answer("reply", upstream.status, _end_to_end(upstream.headers), upstream.body)
-    return _Answer("reply", fault.http_status or 200, headers, fault.body.encode())
-
-
-def _end_to_end(headers: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP)
-
 
 def _check(fault: Fault) -> None:
     if fault.grpc_code:
         raise ValueError("the worker gateway speaks HTTP: use http_status, not grpc_code")
     if fault.delivery or fault.queue:
         raise ValueError("the worker gateway has no queue: delivery and queue are for Cloud Tasks")
-
-
-async def _forever() -> NoReturn:
-    await asyncio.Event().wait()
-    raise AssertionError("not reached")
