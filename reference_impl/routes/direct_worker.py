@@ -1,17 +1,18 @@
 """The second route: one POST to the worker, which assembles within the request; one attempt, no retry.
 
-Two things can outlast the time-out that is given here: the operating system's name resolution, which has
-its own, and a worker that sends its reply's headers in drips. Both happen in the bounded background lane.
+One thing can outlast the time-out that is given here: the operating system's name resolution, which has its
+own. It happens in the bounded background lane.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 
@@ -70,18 +71,26 @@ class WorkerRoute:
         """POST the job and wait up to `timeout_s` for the worker's confirmation; never raises."""
         settings = self._settings
         deadline = time.monotonic() + timeout_s
+        total = _TotalTime(timeout_s)
         limits = httpx.Timeout(timeout_s, connect=min(timeout_s, settings.worker_connect_timeout_s))
         try:
-            with self._connected().stream(
-                "POST",
-                settings.worker.assemble,
-                content=job.body(),
-                headers=job.headers(settings.tasks_auth.reveal()),
-                timeout=limits,
-            ) as response:
+            with (
+                total,
+                self._connected().stream(
+                    "POST",
+                    settings.worker.assemble,
+                    content=job.body(),
+                    headers=job.headers(settings.tasks_auth.reveal()),
+                    timeout=limits,
+                    extensions={"trace": total.trace},
+                ) as response,
+            ):
                 return judge_reply(job, response.status_code, _read(response, deadline))
         except Exception as error:  # noqa: BLE001 — classified by the table; an unknown one proves nothing
-            return classify(error)
+            attempt = classify(error)
+            if total.over and attempt.verdict is Verdict.AMBIGUOUS:
+                return Attempt(Verdict.AMBIGUOUS, "timeout", attempt.detail, costly=True)
+            return attempt
 
     def _connected(self) -> httpx.Client:
         with self._lock:
@@ -92,6 +101,43 @@ class WorkerRoute:
                     limits=httpx.Limits(max_keepalive_connections=0), follow_redirects=False
                 )
             return self._client
+
+
+class _TotalTime:
+    """Cuts the connection when the time for the whole attempt is over.
+
+    httpx's time-outs begin again with every byte, so that a reply which comes in drips would never end.
+    Source: HTTPX, "Extensions", trace: which hands out the connection's stream, and that its socket.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timer = threading.Timer(timeout_s, self._cut)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._socket: socket.socket | None = None
+        self.over = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Called by httpx at each step."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            with self._lock:
+                self._socket = info["return_value"].get_extra_info("socket")
+            if self.over:
+                self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            self.over = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def _read(response: httpx.Response, deadline: float) -> bytes:

@@ -264,7 +264,10 @@ class TestDirectWorker:
         assert (attempt.verdict, attempt.reason) == (verdict, reason), attempt
         assert attempt.costly == (reason == "timeout")
 
-    def test_a_reply_that_drips_is_cut_off(self, route_to: Callable[[str], WorkerRoute]) -> None:
+    @pytest.mark.parametrize("first", [b"Content-Length: 1000\r\n\r\n", b"X-Drips: "], ids=["body", "head"])
+    def test_a_reply_that_drips_is_cut_off(
+        self, route_to: Callable[[str], WorkerRoute], first: bytes
+    ) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         done = threading.Event()
 
@@ -272,7 +275,7 @@ class TestDirectWorker:
             connection, _ = listener.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + first)
                 while not done.wait(0.05):
                     try:
                         connection.sendall(b"x")
@@ -287,7 +290,7 @@ class TestDirectWorker:
             done.set()
             thread.join()
             listener.close()
-        assert (attempt.verdict, attempt.reason) == (Verdict.AMBIGUOUS, "timeout")
+        assert (attempt.verdict, attempt.reason, attempt.costly) == (Verdict.AMBIGUOUS, "timeout", True)
 
     def test_refused_unresolved_and_not_tls_are_certain(
         self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
