@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import sys
 import threading
@@ -94,10 +95,27 @@ class LogSink:
         return json.dumps(entry)
 
     def write(self, line: str) -> None:
-        """Write finished lines as they are, secrets masked."""
+        """Write finished lines as they are, secrets masked; never raises: no job may fail for want of a log."""
         with self._lock:
-            sys.stdout.write(self.redact(line) + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(self.redact(line) + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _write_to_nowhere()
+            except OSError:
+                pass  # a full disk, for example: there may be room for the next line
+
+
+def _write_to_nowhere() -> None:
+    """Give up a log whose reader is gone for good; otherwise what it was not given would pile up.
+
+    Source: Python's documentation of `signal`, "Note on SIGPIPE".
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    finally:
+        os.close(nowhere)
 
 
 def _json_value(value: object) -> object:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -136,3 +139,38 @@ def test_the_catalogue_describes_every_event() -> None:
 def test_a_field_that_the_catalogue_does_not_know_is_a_bug() -> None:
     with pytest.raises(AssertionError, match="has no field"):
         events.emit(events.ENTRY, colour="red")
+
+
+def test_a_reader_of_the_log_that_goes_away_takes_nothing_with_it() -> None:
+    program = (
+        "import sys\n"
+        "from reference_impl.log_format import LogSink\n"
+        "sink = LogSink()\n"
+        "sys.stdin.readline()\n"
+        "for number in range(20_000): sink.line('INFO', 'x' * 100)\n"
+        "sys.stderr.write('went on')\n"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdout.close()
+    child.stdout = None
+    _, said = child.communicate(b"go\n", timeout=60)
+    assert (child.returncode, said) == (0, b"went on")
+
+
+def test_a_log_on_a_full_disk_raises_nothing() -> None:
+    program = (
+        "import os, sys; from reference_impl.log_format import LogSink; LogSink().line('INFO', 'lost');"
+        "sys.stderr.write('went on'); os._exit(0)"
+    )
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=descriptor, stderr=subprocess.PIPE, check=True, timeout=60
+        )
+    finally:
+        os.close(descriptor)
+    assert done.stderr == b"went on"
