@@ -4,7 +4,7 @@ The names here are what scenarios use; everything else is the harness's own.
 """
 
 from harness import faults
-from harness.faults import Fault
+from harness.faults import Fault, Point
 from harness.model import Mode, Route, Setting, Verdict
 from harness.outcome import Answer, Outcome
 from harness.scenario import scenario
@@ -15,6 +15,7 @@ __all__ = [
     "Fault",
     "Mode",
     "Outcome",
+    "Point",
     "Route",
     "Setting",
     "System",

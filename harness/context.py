@@ -17,12 +17,12 @@ from harness import evidence
 from harness import journal as journals
 from harness.errors import Inconclusive, UsageError, Violation
 from harness.ledger import Call, Ledger
-from harness.model import Job, Mode, Observation, Result, Route, Setting, Step
+from harness.model import Hidden, Job, Mode, Observation, Result, Route, Setting, Step
 from harness.oracles import closing
 from harness.oracles.secrets import MASK, mask
 from harness.outcome import Answer, Outcome, Setup
 
-VERSION = 1
+VERSION = 2
 _FILE = "context.json"
 
 
@@ -32,7 +32,7 @@ class SystemRecord:
 
     Attributes:
         given: episode and job id of what the worker was given without the API.
-        hidden: routes whose failed attempts a fault took off the wire.
+        hidden: routes whose failed attempts a fault took off the wire, and when.
         unfired: faults that were injected and struck nothing.
         settled_at: position in the journal up to which the run was judged as settled; 0 if it never was.
         environment: the variables it was started with, by where they stood.
@@ -42,7 +42,7 @@ class SystemRecord:
     observations: tuple[Observation, ...]
     jobs: tuple[Job, ...]
     given: frozenset[tuple[str, str]]
-    hidden: frozenset[Route]
+    hidden: tuple[Hidden, ...]
     unfired: tuple[str, ...]
     settled_at: int
     secret: str
@@ -152,7 +152,7 @@ def _system_as_json(system: SystemRecord) -> dict[str, Any]:
         "observations": len(system.observations),
         "jobs": [dataclasses.asdict(job) for job in system.jobs],
         "given": sorted(map(list, system.given)),
-        "hidden": sorted(route.value for route in system.hidden),
+        "hidden": [[h.route.value, h.since, h.until] for h in system.hidden],
         "unfired": list(system.unfired),
         "settled_at": system.settled_at,
         "environment": {where: dict(variables) for where, variables in system.environment.items()},
@@ -169,7 +169,7 @@ def _systems(document: Mapping[str, Any], observations: Sequence[Observation]) -
                 observations=tuple(observations[position:end]),
                 jobs=tuple(Job(**job) for job in entry["jobs"]),
                 given=frozenset((episode, job) for episode, job in entry["given"]),
-                hidden=frozenset(map(Route, entry["hidden"])),
+                hidden=tuple(Hidden(Route(route), since, until) for route, since, until in entry["hidden"]),
                 unfired=tuple(entry["unfired"]),
                 settled_at=entry["settled_at"],
                 secret=document["mark"],

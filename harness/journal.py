@@ -23,6 +23,22 @@ class Journal:
         self._lock = threading.Lock()
         self._began_at = time.monotonic()
         self._observations: list[Observation] = []
+        self._watchers: tuple[Callable[[Observation], None], ...] = ()
+
+    def watch(self, watcher: Callable[[Observation], None]) -> Callable[[], None]:
+        """Call ``watcher`` with each new observation, in the thread that records it and before it goes on.
+
+        Returns:
+            Ends it.
+        """
+        with self._lock:
+            self._watchers = (*self._watchers, watcher)
+
+        def forget() -> None:
+            with self._lock:
+                self._watchers = tuple(each for each in self._watchers if each is not watcher)
+
+        return forget
 
     def record(self, source: str, kind: str, text: str, /, **fields: Any) -> Observation:
         """Append one observation and return it."""
@@ -36,7 +52,10 @@ class Journal:
                 fields=fields,
             )
             self._observations.append(observation)
-            return observation
+            watchers = self._watchers
+        for watcher in watchers:  # without the lock: a watcher may record, and may wait for who records
+            watcher(observation)
+        return observation
 
     @property
     def observations(self) -> tuple[Observation, ...]:
@@ -89,7 +108,7 @@ def of_job(observations: Sequence[Observation], job: Job) -> list[Observation]:
             data = o.fields["data"]
             meanwhile = job.seq < o.seq < last or start < o.seq < started
             belongs = _is_of(job, data) if {"job_id", "episode_id"} & data.keys() else meanwhile
-        elif o.kind in {"process", "fault"} or o.seq == job.seq:
+        elif o.kind in {"process", "fault", "connection"} or o.seq == job.seq:
             belongs = start <= o.seq < last
         elif o.kind in {"rpc", "request", "answer"}:
             belongs = names_it(str(o.fields))

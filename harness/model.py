@@ -117,6 +117,20 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """A route whose failed attempts a fault takes off the wire, for a part of a run.
+
+    Attributes:
+        since: position in the journal from which on.
+        until: position up to which; None to the end.
+    """
+
+    route: Route
+    since: int
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A log event: a name with fields, said by one process."""
 

@@ -1,6 +1,6 @@
 """``dispatchcheck.toml`` → ``Profile``: how to start a system under test, and how to recognise what it does.
 
-Texts in ``[environment]``, ``[dev]``, ``[prod]``, ``[slow_assembly]``, ``[api]``, ``[worker]`` and
+Texts in ``[environment]``, ``[dev]``, ``[prod]``, ``[slow_assembly]``, ``[early_doubt]``, ``[api]``, ``[worker]`` and
 ``[check_config]`` may hold placeholders in braces, filled in for each run: ``{source}`` (the folder that the
 profile calls its source), ``{python}`` (the interpreter that runs the harness), ``{run}`` (the run's own folder),
 ``{storage}`` (where episodes are), ``{worker_url}`` (the gateway in front of the worker), ``{secret}``,
@@ -193,6 +193,8 @@ class Profile(_Section):
         path: the file it was read from.
         environment: variables for both processes in both modes.
         slow_assembly: variables added to both that slow an assembly down to ``{bytes_per_s}``.
+        early_doubt: variables added to both that make the dispatcher doubt within about a second that a job which
+            it handed over, and which has no effect, will ever have one.
         dev, prod: variables added in one mode. Those of ``dev`` go into the environment file, as a developer
             keeps them; those of ``prod`` into the process environment, as a platform gives them.
     """
@@ -212,6 +214,7 @@ class Profile(_Section):
     settle: Settle = Settle()
     environment: Environment = {}
     slow_assembly: Environment = {}
+    early_doubt: Environment = {}
     dev: Environment = {}
     prod: Environment = {}
 

@@ -55,7 +55,7 @@ class ScenarioRun:
         Raises:
             Violation, Inconclusive: as ``harness.oracles.closing.judge``.
         """
-        unfired = {id(s): s.cloud_tasks.unfired() + s.worker.unfired() for s in self._systems}
+        unfired = {id(s): s.unfired() for s in self._systems}
         self.stop()
         self.closing = True
         for system in self._systems:
@@ -63,7 +63,7 @@ class ScenarioRun:
                 system.journal.observations,
                 jobs=system.jobs,
                 given=system.given,
-                hidden=system.cloud_tasks.hidden | system.worker.hidden,
+                hidden=system.hidden,
                 planted=[system.secret],
                 expectations=len(self.ledger.checks),
                 unfired=unfired[id(system)],
@@ -92,8 +92,8 @@ class ScenarioRun:
                 observations=system.journal.observations,
                 jobs=tuple(system.jobs),
                 given=frozenset(system.given),
-                hidden=frozenset(system.cloud_tasks.hidden | system.worker.hidden),
-                unfired=tuple(system.cloud_tasks.unfired() + system.worker.unfired()),
+                hidden=system.hidden,
+                unfired=tuple(system.unfired()),
                 settled_at=system.settled_at,
                 secret=system.secret,
                 environment=system.environment,

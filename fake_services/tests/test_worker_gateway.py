@@ -212,7 +212,7 @@ def test_something_happens_only_when_the_caller_has_given_up(
     [
         ("syn_dropped", httpx.ConnectTimeout),
         ("never_read", httpx.ReadTimeout),
-        ("reset_at_head", httpx.NetworkError),
+        ("reset_at_head", httpx.ReadError),
         ("other_protocol", httpx.RemoteProtocolError),
     ],
 )

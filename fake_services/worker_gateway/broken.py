@@ -20,6 +20,7 @@ Breakage = Literal["syn_dropped", "never_read", "reset_at_head", "other_protocol
 BREAKAGES = get_args(Breakage)
 
 _HEAD_LIMIT_BYTES = 64 * 1024
+_BODY_WITHIN_S = 0.5
 _BANNER = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
 _TLS_HANDSHAKE = 0x16  # the first byte of a TLS record that holds a ClientHello (RFC 8446, 5.1)
 _PLAIN_ANSWER = (
@@ -131,12 +132,25 @@ class BrokenListener:
                     await loop.sock_sendall(accepted, _PLAIN_ANSWER)
                     accepted.shutdown(socket.SHUT_WR)
             if self._how == "reset_at_head":
+                await self._more_to_read(accepted)
                 self._struck()
                 _reset(accepted)
         except OSError:
             pass  # the caller is gone, which is all right
         finally:
             accepted.close()
+
+    async def _more_to_read(self, accepted: socket.socket) -> None:
+        """Wait until the body is on its way: a caller that is still sending it sees one thing or another."""
+        ready = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(accepted, ready.set)
+        try:
+            await asyncio.wait_for(ready.wait(), _BODY_WITHIN_S)
+        except TimeoutError:
+            pass  # it came with the head, or there is none
+        finally:
+            loop.remove_reader(accepted)
 
     def _struck(self) -> None:
         self._strikes += 1

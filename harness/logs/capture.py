@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import contextlib
 import fcntl
 import os
 import selectors
@@ -15,6 +16,7 @@ from harness.errors import HarnessError
 
 _CHUNK = 65_536
 _LONGEST_LINE = 1_000_000
+_DONE_WITHIN_S = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +33,7 @@ class Stream:
     rest: bytes = b""
     reading: bool = False
     problem: Exception | None = None
+    paused: bool = False
 
     @property
     def unread(self) -> bool:
@@ -63,7 +66,7 @@ class LogPump:
         self._wake_r, self._wake_w = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._selector.register(self._wake_r, selectors.EVENT_READ, None)
         self._lock = threading.Lock()
-        self._new: list[Stream] = []
+        self._todo: list[Callable[[], None]] = []
         self._open: set[Stream] = set()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="log-pump", daemon=True)
@@ -76,9 +79,33 @@ class LogPump:
         with self._lock:
             if self._closing:
                 raise HarnessError("the log pump is closed")
-            self._new.append(stream)
+            self._todo.append(lambda: self._begin(stream))
         os.write(self._wake_w, b"w")
         return stream
+
+    def hang_up(self, stream: Stream) -> None:
+        """Close a stream as a collector of logs does that crashes: what the process writes from now on fails."""
+        self._do(lambda: self._end(stream) if stream in self._open else None)
+
+    def pause(self, stream: Stream, *, paused: bool) -> None:
+        """Stop reading a stream, or go on."""
+        self._do(lambda: self._pause(stream, paused=paused) if stream in self._open else None)
+
+    def _do(self, action: Callable[[], None]) -> None:
+        """Run in the thread that reads, and wait until it is done."""
+        done = threading.Event()
+
+        def run() -> None:
+            action()
+            done.set()
+
+        with self._lock:
+            if self._closing:
+                return
+            self._todo.append(run)
+        os.write(self._wake_w, b"w")
+        if not done.wait(_DONE_WITHIN_S):
+            raise HarnessError(f"the log pump did not take an order within {_DONE_WITHIN_S:g} s")
 
     def close(self) -> None:
         """Stop reading; streams that have not ended are closed as they are."""
@@ -105,12 +132,24 @@ class LogPump:
     def _on_wake(self) -> None:
         os.read(self._wake_r, _CHUNK)
         with self._lock:
-            new, self._new = self._new, []
-        for stream in new:
-            self._open.add(stream)
+            todo, self._todo = self._todo, []
+        for action in todo:
+            action()
+
+    def _begin(self, stream: Stream) -> None:
+        self._open.add(stream)
+        self._selector.register(stream.fd, selectors.EVENT_READ, stream)
+
+    def _pause(self, stream: Stream, *, paused: bool) -> None:
+        if paused and not stream.paused:
+            self._selector.unregister(stream.fd)
+        elif stream.paused and not paused:
             self._selector.register(stream.fd, selectors.EVENT_READ, stream)
+        stream.paused = paused
 
     def _read(self, stream: Stream) -> None:
+        if stream not in self._open or stream.paused:  # an order that came with the bytes changed that
+            return
         stream.reading = True  # before the bytes leave the pipe: nothing is ever in neither place
         try:
             self._hand_on(stream)
@@ -133,12 +172,29 @@ class LogPump:
             stream.rest = b""
 
     def _end(self, stream: Stream) -> None:
-        self._selector.unregister(stream.fd)
+        if not stream.paused:
+            self._selector.unregister(stream.fd)
         self._open.discard(stream)
         if stream.rest:  # before the descriptor is closed, for `unread` looks at it
             _record(stream, stream.rest)
         os.close(stream.fd)
         stream.ended.set()
+
+
+def fill(stream: Stream) -> None:
+    """Fill a pipe with blank lines, so that the next byte that its process writes has to wait."""
+    with contextlib.suppress(OSError):  # more than a page is in it: then it keeps its size
+        fcntl.fcntl(stream.fd, fcntl.F_SETPIPE_SZ, 4096)
+    end = os.open(f"/proc/self/fd/{stream.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = 4096
+        while size:
+            try:
+                os.write(end, b" " * (size - 1) + b"\n")
+            except BlockingIOError:
+                size //= 2
+    finally:
+        os.close(end)
 
 
 def _record(stream: Stream, line: bytes) -> None:

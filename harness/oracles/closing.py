@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from harness import journal as journals
 from harness.errors import Finding, Inconclusive, Violation
-from harness.model import Job, Observation, Route
+from harness.model import Hidden, Job, Observation
 from harness.oracles import effects, route, secrets
 
 
@@ -15,7 +15,7 @@ def judge(
     *,
     jobs: Sequence[Job],
     given: Collection[tuple[str, str]],
-    hidden: Iterable[Route],
+    hidden: Collection[Hidden],
     planted: Iterable[str],
     expectations: int,
     unfired: Sequence[str],
@@ -27,7 +27,7 @@ def judge(
         observations: everything, the processes' last words included.
         jobs: what was submitted.
         given: episode and job id of what the worker was given without the API.
-        hidden: routes that faults took off the wire.
+        hidden: routes that faults took off the wire, and when.
         planted: the secrets to be hunted.
         expectations: how many expectations the scenario stated.
         unfired: faults that were injected and struck nothing.
@@ -37,10 +37,9 @@ def judge(
         Violation: the dispatcher did something that is wrong in every scenario.
         Inconclusive: the scenario's pass would rest on missing evidence.
     """
-    gone = set(hidden)
     for job in jobs:
         mine = journals.of_job(observations, job)
-        _raise(route.disagreement(route.witnesses(mine, gone)))
+        _raise(route.disagreement(route.witnesses(mine, route.hidden_during(hidden, mine))))
         _raise(route.claimed_too_early(mine))
     _raise(effects.unexpected(jobs, journals.effects(observations), given))
     requests = [o for o in observations if o.kind == "request"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from harness import journal as journals
 from harness.errors import Finding
 from harness.journal import events
-from harness.model import Effect, Event, Observation, Result, Route, Step
+from harness.model import Effect, Event, Hidden, Observation, Result, Route, Step
 from harness.oracles.events import FALSE
 
 _CLOUD_TASKS_HEADER = "x-cloudtasks-taskname"
@@ -73,6 +73,8 @@ def _accepted(reply: Observation | None) -> bool:
     if reply is None or reply.fields["observed"] != "reply":
         return False
     status = reply.fields["status"]
+    if reply.fields["fault"]:  # whoever spoke in the worker's place proves nothing about the worker
+        status = reply.fields.get("upstream_status")
     return isinstance(status, int) and 200 <= status < 300
 
 
@@ -149,11 +151,13 @@ class Witnesses:
     Attributes:
         hidden: routes whose steps the wire cannot show: a failed attempt where a fault leaves no trace, an inline
             attempt that found the job done.
+        mute: whether a fault has cut the API's log off, so that it says nothing any more.
     """
 
     wire: tuple[Step, ...]
     logs: tuple[Step, ...]
     hidden: frozenset[Route] = frozenset()
+    mute: bool = False
 
     def __str__(self) -> str:
         """Both accounts, one a line."""
@@ -161,8 +165,8 @@ class Witnesses:
 
     @property
     def agree(self) -> bool:
-        """Whether the log claims what the wire shows, as far as the wire can show it."""
-        return self.visible(self.logs) == self.visible(self.wire)
+        """Whether the log claims what the wire shows, as far as the wire can show it and the log speaks."""
+        return self.mute or self.visible(self.logs) == self.visible(self.wire)
 
     def visible(self, steps: Iterable[Step]) -> list[Step]:
         """The steps that the wire can show."""
@@ -189,7 +193,16 @@ def witnesses(observations: Sequence[Observation], hidden: Iterable[Route] = ())
     seen = [o for o in observations if o.seq > start]
     effects = journals.effects(seen)
     doubt = _inline_found_it_done(seen, effects)
-    return Witnesses(from_wire(seen, effects), from_logs(seen), frozenset(hidden) | doubt)
+    mute = any(o.fields.get("log_cut_off") == "api" for o in observations)
+    return Witnesses(from_wire(seen, effects), from_logs(seen), frozenset(hidden) | doubt, mute)
+
+
+def hidden_during(hidden: Iterable[Hidden], observations: Sequence[Observation]) -> frozenset[Route]:
+    """The routes that a fault took off the wire at some time while these observations were made."""
+    if not observations:
+        return frozenset()
+    first, last = observations[0].seq, observations[-1].seq
+    return frozenset(h.route for h in hidden if h.since <= last and (h.until is None or h.until >= first))
 
 
 def judge(expected: Sequence[Step], seen: Witnesses) -> Finding | None:

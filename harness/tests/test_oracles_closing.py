@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.errors import Inconclusive, Violation
-from harness.model import Observation, Route
+from harness.model import Hidden, Observation, Route
 from harness.oracles import closing
 from harness.tests.build import (
     CHECKING,
@@ -193,8 +193,18 @@ def test_a_hidden_route_is_believed_when_it_fails_and_not_when_it_serves() -> No
     seen = journal(stimulus(), event(CHECKING), event("tasks.cloud.enqueue_failed", reason="x"))
     claims = journal(stimulus(), event(CHECKING), event(ENQUEUED))
 
-    judge(seen, hidden=[Route.CLOUD_TASKS])
+    judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=1)])
+    judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=0, until=1)])
     with pytest.raises(Violation):
         judge(seen)
     with pytest.raises(Violation):
-        judge(claims, hidden=iter([Route.CLOUD_TASKS]))
+        judge(claims, hidden=[Hidden(Route.CLOUD_TASKS, since=1)])
+
+
+def test_a_route_is_hidden_only_while_the_fault_is_in_force() -> None:
+    seen = journal(stimulus(), event(CHECKING), event("tasks.cloud.enqueue_failed", reason="x"))
+
+    with pytest.raises(Violation, match="agree with the wire"):
+        judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=0, until=0)])
+    with pytest.raises(Violation, match="agree with the wire"):
+        judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=4)])

@@ -88,6 +88,16 @@ class Configuration:
         self.values["bytes_per_s"] = str(round(_EPISODE_BYTES / seconds))
         self._common |= self._profile.slow_assembly
 
+    def doubt_soon(self) -> None:
+        """Make the dispatcher doubt early that a job without an effect, which it has handed over, will have one.
+
+        Raises:
+            UsageError: the profile does not say how.
+        """
+        if not self._profile.early_doubt:
+            raise UsageError(f"the profile {self._profile.name!r} has no [early_doubt]")
+        self._common |= self._profile.early_doubt
+
     def without_module(self, module: str) -> None:
         """Make a Python module impossible to import in the API, as if its package were not installed."""
         folder = self._folder / "blocked"

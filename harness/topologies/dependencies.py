@@ -12,67 +12,86 @@ from fake_services.exchange import Exchange
 from fake_services.host import Host
 from fake_services.worker_gateway import WorkerGateway, WorkerGatewayConfig
 from harness.errors import HarnessError
-from harness.faults import Fault, Layer, Means
+from harness.faults import Fault, Layer, Means, Party
 from harness.journal import Journal
-from harness.model import Route
 from harness.topologies import redirect
+from harness.topologies.darkness import Darkness
 
 # Few and quick, so that a task that nobody ever takes is given up, and judged, within a second.
 _RETRIES = {"max_attempts": 8, "min_backoff": 0.05, "max_backoff": 1.0, "max_doublings": 5}
-_CALLS = {Layer.CLOUD_TASKS: "CreateTask", Layer.WORKER: "*"}
+_LISTENERS = (Means.LISTENER, Means.CERTIFICATE)
+_CALLS = {Party.CLOUD_TASKS: "CreateTask", Party.WORKER: "*"}
 
 
 class Dependency:
     """One fake, its faults, and its part of the journal."""
 
-    def __init__(self, fake: CloudTasks | WorkerGateway, layer: Layer, journal: Journal) -> None:
+    def __init__(self, fake: CloudTasks | WorkerGateway, party: Party, journal: Journal) -> None:
         self._fake = fake
-        self._layer = layer
+        self._party = party
         self._journal = journal
         self._in_force: list[Fault] = []
+        self._never_struck: list[str] = []
         self._forget = fake.journal.subscribe(self._record)
-        self.hidden: set[Route] = set()
-        """Routes that a fault has taken off the wire at some time in this run."""
+        self.darkness = Darkness(journal)
 
     def inject(self, fault: Fault) -> None:
         """Put a fault in force: from now on, for as many calls as it says, or until ``heal``.
 
         Raises:
-            HarnessError: the fault belongs to another dependency.
+            HarnessError: the fault strikes somebody else.
         """
-        if fault.layer is not self._layer:
-            raise HarnessError(f"{fault.name} strikes the {fault.layer}, not the {self._layer}")
+        if fault.strikes is not self._party or fault.layer is Layer.PROCESS:
+            raise HarnessError(
+                f"{fault.name} does not strike {self._party} on the wire: use inject of the System"
+            )
         self._journal.record("harness", "fault", f"inject {fault.name}: {fault.imitates}", name=fault.name)
         self._in_force.append(fault)
-        if fault.leaves_no_trace:
-            self.hidden.add(fault.leaves_no_trace)
-        match fault.means:
-            case Means.SCRIPT:
-                self._fake.faults.add(_on_the_wire(fault))
-            case Means.CLOSED_PORT:
-                self._fake.refuse_connections(True)
-            case Means.NO_SUCH_HOST | Means.NO_CREDENTIALS:
-                pass  # the topology starts the dispatcher with another environment
+        self.darkness.falls(fault)
+        if fault.on_the_wire:
+            self._put_in_force(fault)  # else the topology starts the dispatcher with another environment
+
+    def _put_in_force(self, fault: Fault) -> None:
+        if fault.means is Means.SCRIPT:
+            self._fake.faults.add(_on_the_wire(fault))
+        else:
+            self._fake.refuse_connections(True)
 
     def heal(self) -> None:
         """Lift every fault. Faults of names and addresses act at start only, and are lifted by a restart."""
-        self._journal.record("harness", "fault", f"heal {self._layer}")
-        if any(fault.means is Means.CLOSED_PORT for fault in self._in_force):
-            self._fake.refuse_connections(False)
+        self._journal.record("harness", "fault", f"heal {self._party}")
+        self._never_struck = self.unfired()
+        self._lift()
+        for fault in self._in_force:
+            if fault.on_the_wire:
+                self.darkness.lifts(fault)
         self._in_force.clear()
         self._fake.faults.clear()
+
+    def _lift(self) -> None:
+        if self.suffers(Means.CLOSED_PORT):
+            self._fake.refuse_connections(False)
 
     def suffers(self, means: Means) -> bool:
         """Whether a fault of that kind is in force."""
         return any(fault.means is means for fault in self._in_force)
 
     def unfired(self) -> list[str]:
-        """Names of scripted faults that struck no call."""
-        return [fault.name for fault in self._fake.faults.unfired()]
+        """Names of faults that struck nothing, as far as that can be counted; healed ones too."""
+        return self._never_struck + [fault.name for fault in self._fake.faults.unfired()]
 
     def moving(self) -> str:
         """What is still going on, or "" when nothing is."""
         return "" if self._fake.idle else self._fake.pending_summary()
+
+    def hanging(self) -> str:
+        """Who waits for something that a fault withholds, or "" when nobody does."""
+        count = self._fake.hanging
+        return f"{count} caller(s) hang at {self._party}" if count else ""
+
+    def refuse_connections(self, *, refuse: bool) -> None:
+        """Close the fake's port, or open it again."""
+        self._fake.refuse_connections(refuse)
 
     def close(self) -> None:
         """Stop recording."""
@@ -93,7 +112,7 @@ class CloudTasksDependency(Dependency):
         self._cloud_tasks = host.start(CloudTasks(CloudTasksConfig(tls=tls)))
         self._host = host
         self.port = self._cloud_tasks.grpc_port
-        super().__init__(self._cloud_tasks, Layer.CLOUD_TASKS, journal)
+        super().__init__(self._cloud_tasks, Party.CLOUD_TASKS, journal)
         self._cloud_tasks.create_queue(queue, retry_config=_RETRIES)
 
     def close(self) -> None:
@@ -109,11 +128,37 @@ class WorkerDependency(Dependency):
         self._gateway = host.start(WorkerGateway(WorkerGatewayConfig(upstream=None)))
         self._host = host
         self.url = self._gateway.url
-        super().__init__(self._gateway, Layer.WORKER, journal)
+        super().__init__(self._gateway, Party.WORKER, journal)
 
-    def forward_to(self, url: str) -> None:
-        """Send what arrives to the real worker."""
-        self._gateway.set_upstream(url)
+    def forward_to(self, url: str, *others: str) -> None:
+        """Send what arrives to the real worker, and to others in turn."""
+        self._gateway.set_upstream(url, *others)
+
+    def unfired(self) -> list[str]:
+        """As ``Dependency.unfired``, and the listeners that nobody has met."""
+        met = self._gateway.listener_strikes > 0
+        return super().unfired() + [
+            fault.name for fault in self._in_force if fault.means in _LISTENERS and not met
+        ]
+
+    def _put_in_force(self, fault: Fault) -> None:
+        match fault.means:
+            case Means.LISTENER:
+                assert fault.listener, "the catalogue says how"
+                self._gateway.break_listener(fault.listener)
+            case Means.CERTIFICATE:
+                self._gateway.serve_over_tls(redirect.wrong_certificate(fault.certificate))
+            case _:
+                super()._put_in_force(fault)
+
+    def _lift(self) -> None:
+        if any(self.suffers(means) for means in (*_LISTENERS, Means.CLOSED_PORT)):
+            self._gateway.mend()
+
+    @property
+    def wants_tls(self) -> bool:
+        """Whether the worker has to be called by an https URL for the faults that are in force."""
+        return self.suffers(Means.CERTIFICATE) or any(f.listener == "plain_text_only" for f in self._in_force)
 
     def close(self) -> None:
         """Stop the gateway."""
@@ -126,7 +171,7 @@ def _on_the_wire(fault: Fault) -> fake_services.faults.Fault:
         name=fault.name,
         applied=fault.applied.value,
         observed=fault.observed.value,
-        method=fault.call or _CALLS[fault.layer],
+        method=fault.call or _CALLS[fault.strikes],
         times=fault.times,
         grpc_code=fault.grpc_code,
         http_status=fault.http_status,
@@ -134,6 +179,9 @@ def _on_the_wire(fault: Fault) -> fake_services.faults.Fault:
         delivery=fault.delivery,
         delay_s=fault.delay_s,
         body=fault.body,
+        late=fault.late,
+        midway=fault.midway,
+        drip_s=fault.drip_s,
     )
 
 
@@ -168,6 +216,10 @@ def _describe_reply(f: dict[str, Any]) -> str:
     return f"answers {f['status'] or f['observed']}{', forwarded' if f['forwarded'] else ', not forwarded'}{fault}"
 
 
+def _describe_connection(f: dict[str, Any]) -> str:
+    return f"a connection goes wrong: {f['what']}"
+
+
 def _describe_anything(f: dict[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in f.items())
 
@@ -182,4 +234,5 @@ _DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], str]] = {
     "attempt.ended": _describe_attempt_end,
     "request": _describe_request,
     "reply": _describe_reply,
+    "connection": _describe_connection,
 }

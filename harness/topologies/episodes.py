@@ -22,17 +22,19 @@ class Episode:
     audio: str
 
 
-def make(storage: Path, segment: str, episode_id: str) -> Episode:
+def make(storage: Path, segment: str, episode_id: str, *, at_least_s: float = 0.0) -> Episode:
     """Write an episode's segments, each a tone of its own so that a wrong order is heard.
 
     Args:
         storage: the root of the storage.
         segment: where a segment goes, with ``{episode_id}`` and ``{number}``.
         episode_id: the episode's id.
+        at_least_s: how long it is to be.
     """
+    times = max(1, math.ceil(at_least_s / (_SEGMENTS * _SEGMENT_S)))
     digest = hashlib.sha256()
     for number in range(1, _SEGMENTS + 1):
-        frames = _tone(hertz=220 * number + sum(episode_id.encode()) % 97)
+        frames = _tone(hertz=220 * number + sum(episode_id.encode()) % 97) * times
         path = storage / segment.format(episode_id=episode_id, number=number)
         path.parent.mkdir(parents=True, exist_ok=True)
         with wave.open(str(path), "wb") as file:

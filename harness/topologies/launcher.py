@@ -165,6 +165,7 @@ def _become_a_process_of_its_own(fds: list[int], cwd: str) -> None:
 
 def _take_on(argv: list[str], env: dict[str, str]) -> None:
     """Make this forked process look like ``python -m MODULE ARG…`` started in the given environment."""
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python does when it starts
     os.environ.clear()
     os.environ.update(env)
     unbuffered = bool(env.get("PYTHONUNBUFFERED"))

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.clock import Deadline
 from harness.errors import HarnessError
-from harness.logs.capture import LogPump, Stream
+from harness.logs.capture import LogPump, Stream, fill
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _READY_WITHIN_S = 60.0
@@ -48,6 +48,22 @@ class Process:
         """Send a signal to the process and its group; nothing happens when it has ended."""
         if self.running:
             self._launcher.signal(self.pid, number)
+
+    def hang_up_log(self) -> None:
+        """Close the reading ends of its output, as a collector of logs does that crashes."""
+        for stream in self.streams:
+            self._launcher.pump.hang_up(stream)
+
+    def stop_reading_log(self) -> None:
+        """Read its output no more, and fill the pipes, so that its next line has to wait."""
+        for stream in self.streams:
+            self._launcher.pump.pause(stream, paused=True)
+            fill(stream)
+
+    def read_log_again(self) -> None:
+        """End ``stop_reading_log``."""
+        for stream in self.streams:
+            self._launcher.pump.pause(stream, paused=False)
 
     def wait(self, timeout_s: float) -> int | None:
         """Wait for its end.
@@ -87,7 +103,7 @@ class Launcher:
     """The harness's end of a launcher process: one per test process, made when first needed."""
 
     def __init__(self, preload: Sequence[str], pump: LogPump) -> None:
-        self._pump = pump
+        self.pump = pump
         self._lock = threading.Lock()
         self._processes: dict[int, Process] = {}
         self._early_ends: dict[int, int] = {}
@@ -147,7 +163,7 @@ class Launcher:
                     os.close(fd)
                 raise HarnessError(f"cannot start {argv[0]!r} in {str(cwd)!r}: {reply['error']}")
             streams = [
-                self._pump.read(fd, lambda line, name=name: on_line(name, line))  # type: ignore[misc]
+                self.pump.read(fd, lambda line, name=name: on_line(name, line))  # type: ignore[misc]
                 for fd, name in zip(readers, ("stdout", "stderr"), strict=True)
             ]
             process = Process(reply["pid"], argv, streams, self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -102,6 +103,47 @@ class Child:
             process.drained(self._profile.start.stop_s)
             self._journal.record(self.role, "process", "killed", status=process.status)
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the process a signal; nothing happens when there is none."""
+        if self._process is not None:
+            self._process.send(number)
+            self._journal.record(self.role, "process", f"is sent {number.name}")
+
+    def limit_files(self, limit_bytes: int | None) -> None:
+        """Let no file of the process grow beyond a bound, as on a disk that is full; None for any size.
+
+        A bound and not a small file system, because that needs root. The process gets EFBIG where a full disk
+        gives ENOSPC; the signal that comes with it is ignored, as Python does, by everything the launcher starts.
+        """
+        if self._process is not None and self._process.running:
+            bound = resource.RLIM_INFINITY if limit_bytes is None else limit_bytes
+            _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (bound, hard))
+            text = (
+                f"its disk is full at {limit_bytes} bytes a file"
+                if limit_bytes
+                else "its disk has room again"
+            )
+            self._journal.record(self.role, "process", text)
+
+    def hang_up_log(self) -> None:
+        """Close the reading ends of its log: it is not recorded any more."""
+        if self._process is not None:
+            self._process.hang_up_log()
+            self._journal.record(self.role, "process", "its log is cut off", log_cut_off=self.role)
+
+    def stop_reading_log(self) -> None:
+        """Leave its log unread in pipes that are full; ``read_log_again`` ends that."""
+        if self._process is not None:
+            self._process.stop_reading_log()
+            self._journal.record(self.role, "process", "nobody reads its log, and the pipe is full")
+
+    def read_log_again(self) -> None:
+        """End ``stop_reading_log``."""
+        if self._process is not None:
+            self._process.read_log_again()
+            self._journal.record(self.role, "process", "its log is read again")
+
     def ask_to_stop(self) -> None:
         """Ask the process to end (SIGTERM), and return at once."""
         if self._process is not None:
@@ -151,7 +193,7 @@ class Server(Child):
 
     def __init__(self, role: str, program: Program, profile: Profile, journal: Journal, folder: Path) -> None:
         super().__init__(role, program, profile, journal, folder)
-        self._program = program
+        self.program = program
         self._reports_port = re.compile(program.ready_log)
         self._port = ""
         self.url = ""
@@ -171,7 +213,7 @@ class Server(Child):
         """
         process = self._running()
         deadline = Deadline(self._profile.start.ready_s)
-        last_seen = f"no line that matches {self._program.ready_log!r}"
+        last_seen = f"no line that matches {self.program.ready_log!r}"
 
         def ready() -> bool | None:
             nonlocal last_seen
@@ -181,11 +223,11 @@ class Server(Child):
                 return None
             self.url = f"http://127.0.0.1:{self._port}"
             try:
-                reply = http.client().get(self.url + self._program.health, timeout=max(0.1, deadline.left_s))
+                reply = http.client().get(self.url + self.program.health, timeout=max(0.1, deadline.left_s))
             except httpx.HTTPError as problem:
-                last_seen = f"{self._program.health}: {problem!r}"
+                last_seen = f"{self.program.health}: {problem!r}"
                 return None
-            last_seen = f"{self._program.health} answered {reply.status_code}"
+            last_seen = f"{self.program.health} answered {reply.status_code}"
             return True if reply.status_code == 200 else None
 
         try:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import json
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,29 @@ def server_identity() -> Identity:
     certificate = _authority().issue_cert(HOST, "cloudtasks.googleapis.com")
     chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
     return Identity(chain, certificate.private_key_pem.bytes())
+
+
+def wrong_certificate(what: str) -> ssl.SSLContext:
+    """A server's TLS for loopback that no caller may accept.
+
+    Args:
+        what: ``another host``: of an authority that is trusted, for another name; ``unknown authority``: for the
+            right address, of an authority that nobody knows.
+    """
+    known = what == "another host"
+    authority = _authority() if known else trustme.CA(organization_name="nobody knows it")
+    certificate = authority.issue_cert("elsewhere.example" if known else "127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    return context
+
+
+def trust(folder: Path) -> dict[str, str]:
+    """The variable that makes OpenSSL, and with it most HTTP clients, trust our authority."""
+    folder.mkdir(parents=True, exist_ok=True)
+    roots = folder / "roots.pem"
+    roots.write_bytes(_authority().cert_pem.bytes())
+    return {"SSL_CERT_FILE": str(roots)}
 
 
 @functools.cache

@@ -70,6 +70,7 @@ def settle(
     jobs: Sequence[Job],
     processes: Sequence[Process],
     moving: Callable[[], str],
+    hanging: Callable[[], str],
     within_s: float,
     stuck_after_s: float,
 ) -> bool:
@@ -77,7 +78,8 @@ def settle(
 
     Nothing moves when, at several looks in a row, the fakes were idle, no thread of a process was running, no
     byte of a log was unread, and no observation was added. Jobs that have not ended get ``stuck_after_s`` of such
-    quiet before they count as stuck: a timer may still be running in the dispatcher.
+    quiet before they count as stuck: a timer may still be running in the dispatcher. So do callers that a fault
+    leaves hanging, although their job has ended: what they do when they give up is part of the run.
 
     Args:
         journal: where everything is recorded.
@@ -86,6 +88,7 @@ def settle(
         jobs: what was submitted; jobs that were not accepted count as ended.
         processes: those of the system under test.
         moving: says what still goes on at the fakes, or "".
+        hanging: says who waits for an answer that a fault withholds, or "".
         within_s: when to give up.
         stuck_after_s: quiet seconds after which a job that has not ended counts as stuck.
 
@@ -107,7 +110,7 @@ def settle(
             ended = _all_ended(journal, jobs, end_event)
         last_length = length
         # Threads and pipes are looked at last: it costs more than all the rest, and decides only a run that may end.
-        if moved or not (ended or stuck.passed):
+        if moved or not ((ended and not hanging()) or stuck.passed):
             looks = 0
         else:
             inside = _unread(processes) or _busy(processes)
@@ -117,7 +120,7 @@ def settle(
         if deadline.passed:
             raise Inconclusive(
                 f"the run did not settle within {within_s:g} s; still moving: "
-                f"{outside or inside or 'a job has no effect yet'}. "
+                f"{outside or inside or hanging() or 'a job has no effect yet'}. "
                 "Allow more time with [settle] within_s in the profile, or find out what keeps it busy."
             )
         pause(_BETWEEN_LOOKS_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,22 +14,25 @@ from typing import Any
 import httpx
 
 from fake_services.host import Host
+from harness import faults
 from harness import journal as journals
-from harness.clock import Deadline, wait
 from harness.errors import Finding, Inconclusive, SutFailed
-from harness.faults import Means
+from harness.faults import Fault, Layer, Means, Party, Point
 from harness.journal import Journal
 from harness.ledger import Ledger
-from harness.model import Job, Mode, Setting
+from harness.model import Hidden, Job, Mode, Observation, Setting
+from harness.oracles import route
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile
 from harness.topologies import episodes, http, redirect
+from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
-from harness.topologies.dependencies import CloudTasksDependency, WorkerDependency
+from harness.topologies.dependencies import CloudTasksDependency
 from harness.topologies.episodes import Episode
 from harness.topologies.process import Launcher
 from harness.topologies.processes import Child, Server
 from harness.topologies.settling import EffectScanner, settle
+from harness.topologies.worker import Worker
 
 _END_EVENT = "assemble.job.settled"
 _HTTP_TIMEOUT_S = 60.0
@@ -89,38 +93,99 @@ class System:
         self._scanner = EffectScanner(self._storage, profile.storage, self.journal)
         self._api = Server("api", profile.api, profile, self.journal, folder / "api")
         self._worker = Server("worker", profile.worker, profile, self.journal, folder / "worker")
+        self._twins: dict[Party, Server] = {}
+        self._asking = 0
+        self._turns = itertools.count()
+        self._afflictions = Afflictions(
+            journal=self.journal,
+            folder=folder,
+            servers={Party.API: self._api, Party.WORKER: self._worker},
+            asking=lambda: self._asking > 0,
+        )
 
     @property
     def environment(self) -> dict[str, dict[str, str]]:
         """The variables that the API is given, by where they stand, for the evidence."""
         return self.config.shown()
 
+    @property
+    def hidden(self) -> tuple[Hidden, ...]:
+        """The routes that faults took off the wire, and when."""
+        places = (self.cloud_tasks.darkness, self.worker.darkness, self._afflictions.darkness)
+        return tuple(hidden for place in places for hidden in place.hidden)
+
+    def unfired(self) -> list[str]:
+        """Names of faults that were injected and struck nothing, as far as that can be counted."""
+        return self.cloud_tasks.unfired() + self.worker.unfired() + self._afflictions.unfired()
+
+    def inject(self, fault: Fault) -> None:
+        """Put a fault in force, whomever it strikes; one of a process strikes at once or when it starts."""
+        if fault.layer is Layer.PROCESS or fault.means in (Means.CLOCK, Means.DEAD_PROXY):
+            self._afflictions.inject(fault)
+        elif fault.means is Means.NO_MODULE:
+            self.journal.record("harness", "fault", f"inject {fault.name}: {fault.imitates}", name=fault.name)
+            self.config.without_module("google.cloud.tasks_v2")
+        elif fault.strikes is Party.CLOUD_TASKS:
+            self.cloud_tasks.inject(fault)
+        else:
+            self.worker.inject(fault)
+
+    def heal(self) -> None:
+        """Lift the faults of processes that can be lifted while they run; a worker that started late is ready."""
+        late = self._afflictions.suffers(Means.LATE_START, Party.WORKER)
+        self._afflictions.heal()
+        if late:
+            self._worker.wait_until_ready()
+            self.worker.forward_to(self._worker.url)
+            self.worker.refuse_connections(refuse=False)
+
     def start(self) -> None:
-        """Start what is not running, the worker first, and wait until both processes are ready.
+        """Start what is not running, the worker first, and wait until all processes are ready.
 
         Raises:
             SutFailed: one of them ended, or was not ready in time.
         """
         if self._api.process is not None and self._worker.process is not None:
             return
-        config = self.config
-        started = [server for server in (self._worker, self._api) if server.process is None]
-        for server in started:
-            is_api = server is self._api
-            environment = self._environment_of_api() if is_api else config.common()
-            server.start(self._launcher, environment, config.values, warm=config.warm or not is_api)
-        for server in started:
+        started = {Party.WORKER: self._worker, Party.API: self._api}
+        started = {party: server for party, server in started.items() if server.process is None}
+        for party, server in started.items():
+            self._start(party, server)
+            if self._afflictions.suffers(Means.TWICE, party):
+                folder = self._folder / f"{party}-2"
+                folder.mkdir(exist_ok=True)
+                self._twins[party] = Server(party, server.program, self.profile, self.journal, folder)
+                self._start(party, self._twins[party])
+        if self._afflictions.suffers(Means.LATE_START, Party.WORKER):
+            del started[Party.WORKER]
+            self.worker.refuse_connections(refuse=True)
+        for party, server in started.items():
             server.wait_until_ready()
-        self.worker.forward_to(self._worker.url)
+            if party in self._twins:
+                self._twins[party].wait_until_ready()
+            self._afflictions.started(party)
+        if self._worker.url:
+            self.worker.forward_to(self._worker.url, *self._urls_of_twin(Party.WORKER))
+
+    def _start(self, party: Party, server: Server) -> None:
+        config, is_api = self.config, party is Party.API
+        environment = self._environment_of_api() if is_api else config.common()
+        environment |= self._afflictions.environment(party)
+        warm = (config.warm or not is_api) and not self._afflictions.cold(party)
+        server.start(self._launcher, environment, config.values, warm=warm)
+
+    def _urls_of_twin(self, party: Party) -> list[str]:
+        return [self._twins[party].url] if party in self._twins else []
 
     def restart(self) -> None:
         """Stop the API, and start what is not running, with the configuration as it is now."""
+        self._afflictions.await_struck()
         self._api.stop()
         self.start()
 
     def kill(self) -> None:
         """End the API as a crash of its machine does: SIGKILL, no last word."""
-        self._api.kill()
+        self.inject(faults.API_KILLED)
 
     def wait_for(self, event: str, *, by: str) -> None:
         """Wait until a process has logged an event.
@@ -128,11 +193,29 @@ class System:
         Raises:
             Inconclusive: it did not, within the profile's bound for a run.
         """
+        self.wait_until(faults.logged(event, by=by))
+
+    def wait_until(self, point: Point) -> None:
+        """Wait until a point in the run is reached; it may lie in the past.
+
+        Raises:
+            Inconclusive: it was not, within the profile's bound for a run.
+        """
         within_s = self.profile.settle.within_s
+        reached = threading.Event()
+
+        def look(observation: Observation) -> None:
+            if point.is_reached_by(observation):
+                reached.set()
+
+        forget = self.journal.watch(look)
         try:
-            wait(lambda: self._logged(event, by) or None, Deadline(within_s), lambda: f"event={event}")
-        except TimeoutError:
-            raise Inconclusive(f"the {by} did not log event={event} within {within_s:g} s") from None
+            for observation in self.journal.observations:
+                look(observation)
+            if not reached.wait(within_s):
+                raise Inconclusive(f"not reached within {within_s:g} s: {point}")
+        finally:
+            forget()
 
     def must_refuse_to_start(self) -> Answer:
         """The API ends by itself, and not with status 0, instead of starting.
@@ -235,13 +318,15 @@ class System:
     def make_episode(self) -> Episode:
         """Put a new episode into storage."""
         name = f"ep-{secrets.token_hex(4)}-{next(_numbers)}"
-        return episodes.make(self._storage, self.profile.storage.segment, name)
+        length_s = FILLS_THE_DISK_S if self._afflictions.disk_full else 0.0
+        return episodes.make(self._storage, self.profile.storage.segment, name, at_least_s=length_s)
 
     def request(self, episode_id: str, content: bytes = b"") -> Answer:
         """Send the API a request with any body, right or wrong."""
         self.start()
         trigger = self.profile.trigger
-        url = self._api.url + trigger.path.format(episode_id=episode_id)
+        urls = [self._api.url, *self._urls_of_twin(Party.API)]  # in turn, as a load balancer does
+        url = urls[next(self._turns) % len(urls)] + trigger.path.format(episode_id=episode_id)
         headers = {
             "content-type": "application/json",
             "x-cloud-trace-context": f"{secrets.token_hex(16)}/1;o=1",
@@ -250,25 +335,29 @@ class System:
 
     def settle(self, job: Job | None = None) -> Outcome:
         """Wait until nothing moves any more, and return what was observed of the job, or of everything."""
-        running = [server.process for server in (self._api, self._worker) if server.process is not None]
+        self._afflictions.await_struck()
+        running = [server.process for server in self._servers if server.process is not None]
+        ends_with_event = "settled-event" in self.profile.profile.capabilities and not self._afflictions.mute
         settle(
             journal=self.journal,
             scanner=self._scanner,
-            end_event=_END_EVENT if "settled-event" in self.profile.profile.capabilities else "",
+            end_event=_END_EVENT if ends_with_event else "",
             jobs=self.jobs,
             processes=running,
             moving=lambda: self.cloud_tasks.moving() or self.worker.moving(),
+            hanging=lambda: self.cloud_tasks.hanging() or self.worker.hanging(),
             within_s=self.profile.settle.within_s,
             stuck_after_s=self.profile.settle.stuck_after_s,
         )
-        for server in (self._api, self._worker):
+        for server in self._servers:
             server.check_alive()
         seen = self.journal.observations
         self.settled_at = len(seen)
+        observations = tuple(journals.of_job(seen, job)) if job else seen
         return Outcome(
             job=job,
-            observations=tuple(journals.of_job(seen, job)) if job else seen,
-            hidden=frozenset(self.cloud_tasks.hidden | self.worker.hidden),
+            observations=observations,
+            hidden=route.hidden_during(self.hidden, observations),
             setup=Setup(
                 answer_bound_s=self.profile.trigger.answer_s,
                 worker_url=self.worker.task_url,
@@ -281,9 +370,10 @@ class System:
 
     def stop(self) -> None:
         """Stop processes and fakes; what they wrote until their end is in the journal afterwards."""
-        for server in (self._api, self._worker):
-            server.ask_to_stop()  # both before waiting for either
-        for server in (self._api, self._worker):
+        self._afflictions.release()
+        for server in self._servers:
+            server.ask_to_stop()  # all before waiting for any
+        for server in self._servers:
             server.stop()
         self._scanner.scan()
         self.cloud_tasks.close()
@@ -297,29 +387,25 @@ class System:
             SutFailed: because the process has ended.
         """
         began = time.monotonic()
+        self._asking += 1
         try:
             reply = http.client().request(
                 method, url, content=content, headers=dict(headers), timeout=_HTTP_TIMEOUT_S
             )
+            took_s = time.monotonic() - began
+            text = f"answers {reply.status_code} after {took_s * 1000:.0f} ms"
+            self.journal.record(to, "answer", text, body=reply.text)
         except httpx.HTTPError as problem:
             self._api.check_alive()
             self._worker.check_alive()
             raise Inconclusive(f"the {to} did not answer {method} {url}: {problem!r}") from None
-        took_s = time.monotonic() - began
-        text = f"answers {reply.status_code} after {took_s * 1000:.0f} ms"
-        self.journal.record(to, "answer", text, body=reply.text)
+        finally:
+            self._asking -= 1
         return Answer(reply.status_code, reply.text, took_s, self.ledger)
 
-    def kill_worker(self) -> None:
-        """End the worker as a crash does."""
-        self._worker.kill()
-
-    def terminate_worker(self) -> None:
-        """Ask the worker to end (SIGTERM), and wait until it has."""
-        self._worker.stop()
-
-    def _logged(self, event: str, by: str) -> bool:
-        return any(e.name == event and e.source == by for e in journals.events(self.journal.observations))
+    @property
+    def _servers(self) -> list[Server]:
+        return [self._api, self._worker, *self._twins.values()]
 
     def _environment_of_api(self) -> dict[str, str]:
         environment = redirect.variables(self._folder / "cloud", port=self.cloud_tasks.port, project=PROJECT)
@@ -328,60 +414,10 @@ class System:
         if self.cloud_tasks.suffers(Means.NO_CREDENTIALS):
             environment |= redirect.without_credentials(self._folder)
         environment |= self.config.of_api()
+        worker_url = self.profile.variable(Setting.WORKER_URL)
         if self.worker.suffers(Means.NO_SUCH_HOST):
-            environment[self.profile.variable(Setting.WORKER_URL)] = redirect.NO_WORKER
+            environment[worker_url] = redirect.NO_WORKER
+        if self.worker.wants_tls:
+            environment |= redirect.trust(self._folder / "cloud")
+            environment[worker_url] = self.worker.url.replace("http:", "https:")
         return environment
-
-
-class Worker(WorkerDependency):
-    """The worker as scenarios see it: behind its gateway."""
-
-    def __init__(self, system: System, host: Host) -> None:
-        super().__init__(host, system.journal)
-        self._system = system
-
-    @property
-    def task_url(self) -> str:
-        """Where a job should be sent."""
-        return self.url + self._system.profile.worker_endpoint.path
-
-    def post(self, content: bytes | Mapping[str, Any], *, secret: str | None = None) -> Answer:
-        """Send the worker a request through its gateway, with the right secret unless another is given.
-
-        Args:
-            content: the body: bytes as they are, or a mapping as JSON.
-            secret: the secret to send; "" for no header at all.
-        """
-        system = self._system
-        system.start()
-        body = content if isinstance(content, bytes) else json.dumps(dict(content)).encode()
-        headers = {"content-type": "application/json"}
-        if secret is None or secret:
-            headers[system.profile.worker_endpoint.secret_header] = (
-                system.secret if secret is None else secret
-            )
-        return system.send("worker", "POST", self.task_url, body, headers)
-
-    def task(self, **members: Any) -> dict[str, Any]:
-        """The body of a good request about an episode made for the purpose; members replace or add to it."""
-        episode = self._system.make_episode()
-        job_id = f"job-{secrets.token_hex(8)}"
-        self._system.given.add((episode.episode_id, job_id))
-        return {
-            "job_id": job_id,
-            "episode_id": episode.episode_id,
-            "correlation_id": f"c-{secrets.token_hex(8)}",
-            **members,
-        }
-
-    def kill(self) -> None:
-        """End the worker as a crash of its machine does: SIGKILL, no last word."""
-        self._system.kill_worker()
-
-    def terminate(self) -> None:
-        """Ask the worker to end, as a deployment does, and wait until it has."""
-        self._system.terminate_worker()
-
-    def start(self) -> None:
-        """Start the worker again."""
-        self._system.start()

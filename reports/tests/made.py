@@ -185,7 +185,7 @@ def record(*extra: Observation, **changes: Any) -> SystemRecord:
         "observations": tuple(seen),
         "jobs": (Job("ep-1", "job-1", "", 202, 0.01, "aa", seq=1),),
         "given": frozenset(),
-        "hidden": frozenset(),
+        "hidden": (),
         "unfired": (),
         "settled_at": 8 + len(extra),
         "secret": SECRET,

@@ -9,10 +9,10 @@ from harness import Route, System, faults, scenario
 def test_the_api_dies_before_the_job_is_handed_over(prod: System) -> None:
     """A job that was accepted is found and handed over after a restart, although nobody had taken it."""
     prod.cloud_tasks.inject(faults.CLOUD_TASKS_HANGS)
+    prod.inject(faults.API_KILLED.at(faults.CREATE_TASK_CALLED))
     job = prod.assemble()
-    prod.wait_for("assemble.service.checking_cloud_tasks", by="api")
+    prod.wait_until(faults.CREATE_TASK_CALLED)
 
-    prod.kill()
     prod.cloud_tasks.heal()
     prod.restart()
     outcome = job.settle()
@@ -29,7 +29,7 @@ def test_the_api_dies_in_the_middle_of_an_inline_job(prod: System) -> None:
     job = prod.assemble()
     prod.wait_for("assemble.inline.start", by="api")
 
-    prod.kill()
+    prod.inject(faults.API_KILLED)
     prod.cloud_tasks.heal()
     prod.worker.heal()
     prod.restart()
@@ -57,7 +57,7 @@ def test_cloud_tasks_retries_a_worker_that_died(prod: System) -> None:
     job = prod.assemble()
     prod.wait_for("worker.assemble.start", by="worker")
 
-    prod.worker.kill()
+    prod.inject(faults.WORKER_KILLED)
     prod.worker.start()
     outcome = job.settle()
 
@@ -71,7 +71,7 @@ def test_a_worker_that_is_asked_to_stop_loses_nothing(prod: System) -> None:
     job = prod.assemble()
     prod.wait_for("worker.assemble.start", by="worker")
 
-    prod.worker.terminate()
+    prod.inject(faults.WORKER_TERMINATED)
     prod.worker.start()
     outcome = job.settle()
 

@@ -42,7 +42,7 @@ def test_cloud_tasks_is_not_configured(prod: System, setting: Setting) -> None:
 @scenario("PROD-FALLBACK-03", requires=["PROD-04", "PROD-12"])
 def test_the_client_library_is_missing(prod: System) -> None:
     """Without the client library the API starts, and the worker is called directly."""
-    prod.config.without_module("google.cloud.tasks_v2")
+    prod.inject(faults.CLIENT_LIBRARY_MISSING)
 
     outcome = prod.assemble().settle()
 
