@@ -67,7 +67,11 @@ def recorded(cls: type[T]) -> type[T]:
 def _recording(method: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(method)
     def judge(self: Any, *arguments: Any, **named: Any) -> None:
+        __tracebackhide__ = True  # a debugger begins at the scenario's own line
         self.ledger.calls.append(Call(self, method.__name__, arguments, named))
-        method(self, *arguments, **named)
+        try:
+            method(self, *arguments, **named)
+        except Violation as violation:
+            raise violation.with_traceback(None) from None
 
     return judge

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import allure_report, context, evidence, judging, profile, requirements, sharding
+from harness import allure_report, context, debugging, evidence, judging, profile, requirements, sharding
 from harness.account import account
 from harness.errors import Finding, Inconclusive, UsageError
 from harness.evidence import ScenarioResult
@@ -291,6 +291,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         evidence.write_result(state.run, result, run.planted if run else ())
         report.user_properties.append((_PROPERTY, _for_progress(result)))
     return report  # type: ignore[return-value]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
+    """Before the debugger of ``--pdb`` begins: how to reach what is still alive, and the evidence up to now."""
+    run = node.stash.get(_run, None)
+    if run is None or not isinstance(node, pytest.Item) or not node.config.getoption("usepdb"):
+        return
+    folder = _evidence_folder(node)
+    context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
+    reporter: pytest.TerminalReporter | None = node.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line("\n" + debugging.whereabouts(run, folder))
 
 
 def _judge_phase(

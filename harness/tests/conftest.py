@@ -52,13 +52,16 @@ class Project:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start pytest and return at once."""
-        command = [sys.executable, "-c", _WITH_CTRL_C, "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-c", _WITH_CTRL_C, "-q"]
+        for plugin, option in (("randomly", "--randomly-seed"), ("cacheprovider", "-o=cache_dir")):
+            command += [] if any(each.startswith(option) for each in options) else ["-p", f"no:{plugin}"]
         command += [f"--profile={ROOT / 'reference_impl' / 'dispatchcheck.toml'}"]
         command += [f"--run-folder={self.run_folder}", f"--basetemp={self.base}", *options, "scenarios"]
         process = subprocess.Popen(
             command,
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "CI": "1"},
+            stdin=subprocess.PIPE if "--pdb" in options else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -10,7 +10,7 @@ import pytest
 
 from harness.clock import Deadline, wait
 from harness.errors import HarnessError
-from harness.logs.capture import LogPump, Stream
+from harness.logs.capture import LogPump, Stream, fill
 
 WITHIN_S = 10
 
@@ -202,3 +202,45 @@ def test_a_closed_pump_reads_nothing() -> None:
         pump.read(reader, print)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_reader_that_hangs_up_makes_the_next_write_fail(pump: LogPump) -> None:
+    pipe, other = Pipe(pump), Pipe(pump)
+    pipe.write(b"seen\n")
+    pipe.has(1)
+    pump.hang_up(pipe.stream)
+    assert pipe.stream.ended.is_set()
+    with pytest.raises(BrokenPipeError):
+        os.write(pipe.fd, b"lost\n")
+    pump.hang_up(pipe.stream)  # a second time does nothing
+    os.close(pipe.fd)
+    other.write(b"still read\n")
+    assert other.end() == ["still read"]
+
+
+def test_an_unread_pipe_is_full_and_loses_nothing(pump: LogPump) -> None:
+    pipe = Pipe(pump)
+    pipe.write(b"before\n")
+    pipe.has(1)
+    pump.pause(pipe.stream, paused=True)
+    pump.pause(pipe.stream, paused=True)
+    fill(pipe.stream)
+    os.set_blocking(pipe.fd, False)
+    with pytest.raises(BlockingIOError):
+        os.write(pipe.fd, b"x")
+    assert pipe.stream.unread
+    pump.pause(pipe.stream, paused=False)
+    wait(lambda: None if pipe.stream.unread else True, Deadline(WITHIN_S), lambda: "bytes are unread")
+    os.set_blocking(pipe.fd, True)
+    pipe.write(b"after\n")
+    lines = pipe.end()
+    assert [line for line in lines if line.strip()] == ["before", "after"]
+
+
+def test_a_pump_that_is_closed_takes_no_orders() -> None:
+    pump = LogPump()
+    pipe = Pipe(pump)
+    pump.close()
+    pump.pause(pipe.stream, paused=True)
+    pump.hang_up(pipe.stream)
+    os.close(pipe.fd)

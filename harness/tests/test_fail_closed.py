@@ -78,6 +78,71 @@ def test_a_passing_test_is_turned_red_by_what_it_does_not_show(project: Project)
     assert "verdict: FAIL" in output
 
 
+def test_each_fault_that_never_struck_and_each_surprise_turns_a_passing_test_red(project: Project) -> None:
+    project.write(
+        "test_surprises.py",
+        """
+        @scenario("HEALED-01", requires=["PROD-01"])
+        def test_a_fault_healed_before_it_struck(prod: System) -> None:
+            '''A fault that is lifted before anybody meets it.'''
+            prod.worker.inject(faults.WORKER_UNAVAILABLE)
+            prod.worker.heal()
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+
+
+        @scenario("LISTENER-01", requires=["PROD-01"])
+        def test_a_listener_that_nobody_meets(prod: System) -> None:
+            '''A broken port that nobody connects to.'''
+            prod.worker.inject(faults.WORKER_RESETS_AT_HEAD)
+            prod.config.unset(Setting.WORKER_URL)
+            prod.assemble().settle().must_have_one_effect(on=Route.INLINE)
+
+
+        @scenario("POINT-01", requires=["PROD-01"])
+        def test_a_point_that_does_not_come(prod: System) -> None:
+            '''A pause that waits for an event of development.'''
+            job = prod.assemble().settle()
+            prod.inject(faults.WORKER_PAUSED.at(faults.logged("dev.local_start", by="api")))
+            job.must_take(Route.CLOUD_TASKS)
+
+
+        @scenario("UNEXPECTED-01", requires=["PROD-01"])
+        def test_a_request_that_no_fake_knows(prod: System) -> None:
+            '''A request at the worker before there is one.'''
+            prod.send("worker", "POST", prod.worker.task_url, b"", {}).must_be(502)
+            prod.settle().must_have_no_effect()
+
+
+        @scenario("UNPARSED-01", requires=["PROD-01"])
+        def test_a_line_that_cannot_be_read(prod: System) -> None:
+            '''A line that begins like an event and breaks off.'''
+            prod.start()
+            with open(f"/proc/{prod._api.process.pid}/fd/1", "w") as log:
+                log.write('event="tasks.cloud.enqueued episode_id=\\n')
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+        """,
+    )
+
+    code, _ = project.run()
+
+    messages = project.messages()
+    assert (code, project.verdicts()) == (
+        1,
+        {
+            "HEALED-01": "INCONCLUSIVE",
+            "LISTENER-01": "INCONCLUSIVE",
+            "POINT-01": "INCONCLUSIVE",
+            "UNEXPECTED-01": "FAIL",
+            "UNPARSED-01": "INCONCLUSIVE",
+        },
+    ), messages
+    assert "worker-503 never struck" in messages["HEALED-01"]
+    assert "worker-resets-at-head never struck" in messages["LISTENER-01"]
+    assert "worker-paused never struck" in messages["POINT-01"]
+    assert "requests that the fakes know" in messages["UNEXPECTED-01"]
+    assert "look like events and cannot be read" in messages["UNPARSED-01"]
+
+
 def test_nothing_collected_is_no_pass(project: Project) -> None:
     code, _ = project.run()
 

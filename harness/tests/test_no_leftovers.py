@@ -86,7 +86,7 @@ def test_what_the_system_under_test_started_goes_as_well(project: Project) -> No
             '''A process that the dispatcher would leave behind.'''
             launcher = prod._launcher
             code = "import os, subprocess, sys; subprocess.Popen(['sleep', '1000'], start_new_session=True)"
-            launcher.start([sys.executable, "-c", code], env={"PATH": "/usr/bin:/bin"}, cwd=prod._folder,
+            launcher.start([sys.executable, "-c", code], env={"PATH": "/usr/bin:/bin"}, cwd=prod.folder,
                            on_line=lambda *_: None, warm=False).wait(20)
             prod.assemble().settle().must_be_accepted()
         """,

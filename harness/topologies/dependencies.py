@@ -93,6 +93,11 @@ class Dependency:
         """Close the fake's port, or open it again."""
         self._fake.refuse_connections(refuse)
 
+    @property
+    def control_url(self) -> str:
+        """Where the fake shows its journal, its state and its faults, and takes orders."""
+        return self._fake.control_url
+
     def close(self) -> None:
         """Stop recording."""
         self._forget()

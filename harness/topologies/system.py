@@ -68,6 +68,7 @@ class System:
         jobs: what the API was asked for.
         given: episode and job id of what the worker was given without the API.
         settled_at: position in the journal up to which it was last judged as settled.
+        folder: where its processes work.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class System:
         self.jobs: list[Job] = []
         self.given: set[tuple[str, str]] = set()
         self.settled_at = 0
-        self._folder = folder
+        self.folder = folder
         self._launcher = launcher
         self._storage = folder / "storage"
         for sub in ("storage", "api", "worker"):
@@ -152,7 +153,7 @@ class System:
         for party, server in started.items():
             self._start(party, server)
             if self._afflictions.suffers(Means.TWICE, party):
-                folder = self._folder / f"{party}-2"
+                folder = self.folder / f"{party}-2"
                 folder.mkdir(exist_ok=True)
                 self._twins[party] = Server(party, server.program, self.profile, self.journal, folder)
                 self._start(party, self._twins[party])
@@ -336,7 +337,7 @@ class System:
     def settle(self, job: Job | None = None) -> Outcome:
         """Wait until nothing moves any more, and return what was observed of the job, or of everything."""
         self._afflictions.await_struck()
-        running = [server.process for server in self._servers if server.process is not None]
+        running = [server.process for server in self.servers if server.process is not None]
         ends_with_event = "settled-event" in self.profile.profile.capabilities and not self._afflictions.mute
         settle(
             journal=self.journal,
@@ -349,7 +350,7 @@ class System:
             within_s=self.profile.settle.within_s,
             stuck_after_s=self.profile.settle.stuck_after_s,
         )
-        for server in self._servers:
+        for server in self.servers:
             server.check_alive()
         seen = self.journal.observations
         self.settled_at = len(seen)
@@ -371,9 +372,9 @@ class System:
     def stop(self) -> None:
         """Stop processes and fakes; what they wrote until their end is in the journal afterwards."""
         self._afflictions.release()
-        for server in self._servers:
+        for server in self.servers:
             server.ask_to_stop()  # all before waiting for any
-        for server in self._servers:
+        for server in self.servers:
             server.stop()
         self._scanner.scan()
         self.cloud_tasks.close()
@@ -404,20 +405,21 @@ class System:
         return Answer(reply.status_code, reply.text, took_s, self.ledger)
 
     @property
-    def _servers(self) -> list[Server]:
+    def servers(self) -> list[Server]:
+        """Every API and worker, running or not."""
         return [self._api, self._worker, *self._twins.values()]
 
     def _environment_of_api(self) -> dict[str, str]:
-        environment = redirect.variables(self._folder / "cloud", port=self.cloud_tasks.port, project=PROJECT)
+        environment = redirect.variables(self.folder / "cloud", port=self.cloud_tasks.port, project=PROJECT)
         if self.cloud_tasks.suffers(Means.NO_SUCH_HOST):
             environment |= redirect.to_nowhere()
         if self.cloud_tasks.suffers(Means.NO_CREDENTIALS):
-            environment |= redirect.without_credentials(self._folder)
+            environment |= redirect.without_credentials(self.folder)
         environment |= self.config.of_api()
         worker_url = self.profile.variable(Setting.WORKER_URL)
         if self.worker.suffers(Means.NO_SUCH_HOST):
             environment[worker_url] = redirect.NO_WORKER
         if self.worker.wants_tls:
-            environment |= redirect.trust(self._folder / "cloud")
+            environment |= redirect.trust(self.folder / "cloud")
             environment[worker_url] = self.worker.url.replace("http:", "https:")
         return environment

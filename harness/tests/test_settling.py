@@ -1,0 +1,71 @@
+"""Settling on scripted inputs: what counts as moving, as hanging, and as stuck."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Inconclusive
+from harness.journal import Journal
+from harness.model import Job
+from harness.profile import Storage
+from harness.tests.build import JOB
+from harness.topologies.settling import EffectScanner, settle
+
+STORAGE = Storage(segment="{episode_id}/{number}.wav", manifests="*.json")
+
+
+def run(
+    tmp_path: Path,
+    *,
+    ended: bool,
+    moving: Callable[[], str] = str,
+    hanging: Callable[[], str] = str,
+    within_s: float = 30.0,
+    stuck_after_s: float = 0.2,
+    jobs: tuple[Job, ...] = (JOB,),
+) -> bool:
+    journal = Journal()
+    if ended:
+        journal.record("storage", "effect", "assembled", **effect_fields())
+    return settle(
+        journal=journal,
+        scanner=EffectScanner(tmp_path, STORAGE, journal),
+        end_event="",
+        jobs=jobs,
+        processes=(),
+        moving=moving,
+        hanging=hanging,
+        within_s=within_s,
+        stuck_after_s=stuck_after_s,
+    )
+
+
+def effect_fields() -> dict[str, str]:
+    names = ("audio", "checksum", "claimed_checksum", "role")
+    return {"job_id": JOB.job_id, "episode_id": JOB.episode_id, **dict.fromkeys(names, "x")}
+
+
+def test_a_caller_that_hangs_keeps_an_ended_job_from_being_judged(tmp_path: Path) -> None:
+    looks = itertools.count()
+
+    def hanging() -> str:
+        return "1 caller(s) hang" if next(looks) < 20 else ""
+
+    assert run(tmp_path, ended=True, hanging=hanging)
+    assert next(looks) > 20
+
+
+def test_a_caller_that_hangs_for_ever_is_judged_when_it_is_stuck(tmp_path: Path) -> None:
+    assert run(tmp_path, ended=True, hanging=lambda: "1 caller(s) hang")
+    assert not run(tmp_path, ended=False, hanging=lambda: "1 caller(s) hang")
+
+
+def test_what_never_stops_moving_is_inconclusive_and_named(tmp_path: Path) -> None:
+    with pytest.raises(Inconclusive, match=r"within 0\.3 s; still moving: a retry"):
+        run(tmp_path, ended=True, moving=lambda: "a retry", within_s=0.3)
+    with pytest.raises(Inconclusive, match="still moving: 1 caller"):
+        run(tmp_path, ended=True, hanging=lambda: "1 caller", within_s=0.3, stuck_after_s=60)

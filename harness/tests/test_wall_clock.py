@@ -1,0 +1,57 @@
+"""A process with a clock of its own: really another time, monotonic clocks as they are, and checked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import Inconclusive
+from harness.topologies import wall_clock
+from harness.topologies.wall_clock import WallClock
+
+_SHOW = "import sys, time\nfor _ in sys.stdin: print(time.time(), time.monotonic(), flush=True)\n"
+
+
+def test_the_wall_clock_is_another_and_steps_while_the_monotonic_one_goes_on(tmp_path: Path) -> None:
+    clock = WallClock(tmp_path / "clock", 3600.0)
+    with subprocess.Popen(
+        [sys.executable, "-c", _SHOW],
+        env={**os.environ, **clock.environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+
+        def ahead() -> tuple[float, float]:
+            child.stdin.write("\n")  # type: ignore[union-attr]  # asserted above
+            child.stdin.flush()  # type: ignore[union-attr]
+            wall, monotonic = map(float, child.stdout.readline().split())  # type: ignore[union-attr]
+            return round((wall - time.time()) / 60), round((monotonic - time.monotonic()) / 60)
+
+        assert ahead() == (60, 0)
+        clock.check(child.pid)
+        assert not list(Path("/dev/shm").glob(f"*faketime*{child.pid}"))
+        clock.set(-3600.0)
+        deadline = time.monotonic() + 20
+        while ahead() != (-60, 0):
+            assert time.monotonic() < deadline
+        child.stdin.close()
+
+
+def test_a_process_whose_clock_is_right_shows_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Inconclusive, match="was not loaded into process"):
+        WallClock(tmp_path / "clock", 0.0).check(os.getpid())
+
+
+def test_without_the_library_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    monkeypatch.setattr(wall_clock, "_OF_DISTRIBUTION", "nowhere/*.so")
+    with pytest.raises(Inconclusive, match=r"no libfaketime for riscv64.*apt-get install libfaketime"):
+        WallClock(tmp_path / "clock", 0.0).environment()
