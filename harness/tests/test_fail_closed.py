@@ -150,6 +150,31 @@ def test_nothing_collected_is_no_pass(project: Project) -> None:
     assert not (project.run_folder / "results.json").exists()
 
 
+def test_without_an_end_event_nothing_is_judged_while_a_caller_still_hangs(project: Project) -> None:
+    project.write(
+        "test_hanging.py",
+        """
+        @scenario("HANG-01", requires=["ONCE-03"], level="extended")
+        @pytest.mark.parametrize("fault", [faults.WORKER_ANSWERS_LATE, faults.WORKER_HALF_OPEN], ids=str)
+        def test_the_job_has_its_effect_and_the_api_still_waits(prod: System, fault) -> None:
+            '''The effect is there at once; what the API does when it gives up belongs to the run.'''
+            prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
+            prod.worker.inject(fault)
+            outcome = prod.assemble().settle()
+            outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
+            outcome.must_log_once("assemble.job.settled")
+        """,
+    )
+    profile = project.folder / "without-end-event.toml"
+    text = reference_profile()
+    assert text.count('"settled-event", ') == 1
+    profile.write_text(text.replace('"settled-event", ', ""), encoding="utf-8")
+
+    code, output = project.run(f"--profile={profile}")
+
+    assert code == 0, output
+
+
 def test_everything_not_applicable_is_no_pass(project: Project) -> None:
     project.write(
         "test_extended.py",
