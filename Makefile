@@ -6,7 +6,7 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: verify test check tools clean lock help architecture soak
+.PHONY: verify test check tools clean lock help architecture soak stability
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,9 @@ lock: ## resolve the dependencies again and write requirements.lock (needs uv)
 
 soak: $(STAMP) ## 5,000 random histories of the reference dispatcher (about half an hour); prints the seed
 	$(BIN)/python -m reference_impl.tests.soak --histories 5000
+
+stability: $(STAMP) ## 20 runs of the scenarios in random order beside a CPU hog; reports every verdict that differs
+	$(BIN)/python benchmarks/stability.py
 
 architecture: $(STAMP) ## write ARCHITECTURE.md's list of modules from their docstrings
 	$(BIN)/python scripts/architecture.py
