@@ -28,7 +28,9 @@ _DENIALS = {
 _TASK_IS_THERE = {("OK", "reply"), ("ALREADY_EXISTS", "error"), ("ALREADY_EXISTS", "reply")}
 
 
-def from_wire(observations: Sequence[Observation], effects: Iterable[Effect]) -> tuple[Step, ...]:
+def from_wire(
+    observations: Sequence[Observation], effects: Iterable[Effect], *, sent: Collection[str] | None = None
+) -> tuple[Step, ...]:
     """The way of one job as the fakes and the storage saw it.
 
     A route that was skipped, or tried where nobody can see it (a closed port, a name that does not resolve), is
@@ -37,9 +39,10 @@ def from_wire(observations: Sequence[Observation], effects: Iterable[Effect]) ->
     Args:
         observations: those of one job, in order.
         effects: those of the same job.
+        sent: the short names of the tasks that Cloud Tasks has sent, where not all is in the observations.
     """
     replies = {o.fields["id"]: o for o in observations if o.source == "worker_gateway" and o.kind == "reply"}
-    sent = tasks_sent(observations)
+    sent = tasks_sent(observations) if sent is None else sent
     seen: list[tuple[int, Step]] = []
     for o in observations:
         if o.kind == "rpc" and o.fields["method"] == "CreateTask":
@@ -194,7 +197,8 @@ def witnesses(observations: Sequence[Observation], hidden: Iterable[Route] = ())
     effects = journals.effects(seen)
     doubt = _inline_found_it_done(seen, effects)
     mute = any(o.fields.get("log_cut_off") == "api" for o in observations)
-    return Witnesses(from_wire(seen, effects), from_logs(seen), frozenset(hidden) | doubt, mute)
+    wire = from_wire(seen, effects, sent=tasks_sent(observations))  # a task may have been sent just before
+    return Witnesses(wire, from_logs(seen), frozenset(hidden) | doubt, mute)
 
 
 def hidden_during(hidden: Iterable[Hidden], observations: Sequence[Observation]) -> frozenset[Route]:

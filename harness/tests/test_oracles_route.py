@@ -319,6 +319,33 @@ def test_the_start_before_the_request_and_a_worker_that_starts_again_change_noth
     assert (heard.wire, heard.logs) == ((CLOUD.served,), (CLOUD.served,))
 
 
+def test_a_task_that_was_sent_just_before_a_restart_is_not_taken_for_a_direct_call() -> None:
+    killed = [starts(), stimulus(), event(CHECKING), rpc(), delivered()]
+    after = [starts(), request(by_cloud_tasks=True), reply(), effect()]
+
+    heard = route.witnesses(journal(*killed, *after))
+
+    assert (heard.wire, heard.logs, heard.agree) == ((), (), True)
+
+
+def test_a_200_that_is_not_the_workers_serves_nothing() -> None:
+    lie = [request(), reply(200, forwarded=False, fault="captive-portal")]
+    half = [request(id_=2), reply(200, id_=2, fault="half-asked")]
+
+    assert on_the_wire(stimulus(), *lie, *half) == (DIRECT.failed, DIRECT.failed)
+
+
+def test_a_log_that_was_cut_off_contradicts_nothing_and_confirms_nothing() -> None:
+    cut = Fact("api", "process", "its log is cut off", {"log_cut_off": "api"})
+
+    heard = route.witnesses(journal(starts(), cut, stimulus(), rpc()))
+
+    assert heard.agree
+    assert route.judge([CLOUD.served], heard)
+    other = Fact("worker", "process", "its log is cut off", {"log_cut_off": "worker"})
+    assert not route.witnesses(journal(starts(), other, stimulus(), rpc())).agree
+
+
 LAST_RESORT = [event(CHECKING), event(TRYING), event(DIRECT_FAILED), event(FALLING_BACK)]
 
 

@@ -182,6 +182,7 @@ class System:
         """Stop the API, and start what is not running, with the configuration as it is now."""
         self._afflictions.await_struck()
         self._api.stop()
+        self._scanner.scan()  # what it finished belongs to it, and not to what starts now
         self.start()
 
     def kill(self) -> None:
