@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,3 +70,15 @@ def test_what_never_stops_moving_is_inconclusive_and_named(tmp_path: Path) -> No
         run(tmp_path, ended=True, moving=lambda: "a retry", within_s=0.3)
     with pytest.raises(Inconclusive, match="still moving: 1 caller"):
         run(tmp_path, ended=True, hanging=lambda: "1 caller", within_s=0.3, stuck_after_s=60)
+
+
+def test_a_manifest_that_is_written_again_is_another_effect(tmp_path: Path) -> None:
+    journal = Journal()
+    scanner = EffectScanner(tmp_path, STORAGE, journal)
+    manifest, made = tmp_path / "job.json", tmp_path / "job.tmp"
+    for looks in range(2):
+        made.write_text(json.dumps(effect_fields()))
+        made.replace(manifest)
+        scanner.scan()
+        scanner.scan()
+        assert len(journal) == looks + 1

@@ -46,6 +46,14 @@ def make(storage: Path, segment: str, episode_id: str, *, at_least_s: float = 0.
     return Episode(episode_id, digest.hexdigest())
 
 
+def has_begun(storage: Path, segment: str, episode_id: str) -> bool:
+    """Whether somebody has written a file of the episode beside its segments: its assembly has begun."""
+    ours = {storage / segment.format(episode_id=episode_id, number=n) for n in range(1, _SEGMENTS + 1)}
+    return any(
+        episode_id in path.as_posix() and path not in ours and path.is_file() for path in storage.rglob("*")
+    )
+
+
 def audio_of(path: Path) -> str:
     """SHA-256 of a WAV file's audio frames, or a text that says why there are none."""
     try:

@@ -20,25 +20,32 @@ _BETWEEN_LOOKS_S = 0.008
 
 
 class EffectScanner:
-    """Turns the manifests that finished assemblies leave in storage into observations, each once."""
+    """Turns the manifests that finished assemblies leave in storage into observations, each once.
+
+    A manifest that is written again, under the same name, is another effect.
+    """
 
     def __init__(self, root: Path, storage: Storage, journal: Journal) -> None:
         self._root = root
         self._storage = storage
         self._journal = journal
-        self._seen: set[Path] = set()
+        self._seen: dict[Path, tuple[int, int]] = {}
 
     def scan(self) -> None:
-        """Record every manifest that was not there before.
+        """Record every manifest that was not there before, or not like this.
 
         Raises:
             Inconclusive: a manifest is not a JSON object with the keys that the profile names.
         """
         for path in sorted(self._root.glob(self._storage.manifests)):
-            if path in self._seen:
+            try:
+                status = path.stat()
+            except OSError:  # replaced or taken away between the two looks
                 continue
-            self._seen.add(path)
-            self._record(path)
+            version = (status.st_ino, status.st_mtime_ns)
+            if self._seen.get(path) != version:
+                self._seen[path] = version
+                self._record(path)
 
     def _record(self, path: Path) -> None:
         keys = self._storage

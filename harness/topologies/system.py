@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +16,10 @@ from fake_services.host import Host
 from harness import faults
 from harness import journal as journals
 from harness.errors import Finding, Inconclusive, SutFailed
-from harness.faults import Fault, Layer, Means, Party, Point
+from harness.faults import Fault, Layer, Means, Party
 from harness.journal import Journal
 from harness.ledger import Ledger
-from harness.model import Hidden, Job, Mode, Observation, Setting
+from harness.model import Hidden, Job, Mode, Setting
 from harness.oracles import route
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile
@@ -32,6 +31,7 @@ from harness.topologies.episodes import Episode
 from harness.topologies.process import Launcher
 from harness.topologies.processes import Child, Server
 from harness.topologies.settling import EffectScanner, settle
+from harness.topologies.waits import Waits
 from harness.topologies.worker import Worker
 
 _END_EVENT = "assemble.job.settled"
@@ -56,7 +56,7 @@ class Submission:
         return self._system.settle(self.job)
 
 
-class System:
+class System(Waits):
     """An API and a worker, in one mode, with a fake Cloud Tasks and a gateway before the worker.
 
     The processes start with the first request, so that a scenario can first say how they are configured.
@@ -188,36 +188,6 @@ class System:
     def kill(self) -> None:
         """End the API as a crash of its machine does: SIGKILL, no last word."""
         self.inject(faults.API_KILLED)
-
-    def wait_for(self, event: str, *, by: str) -> None:
-        """Wait until a process has logged an event.
-
-        Raises:
-            Inconclusive: it did not, within the profile's bound for a run.
-        """
-        self.wait_until(faults.logged(event, by=by))
-
-    def wait_until(self, point: Point) -> None:
-        """Wait until a point in the run is reached; it may lie in the past.
-
-        Raises:
-            Inconclusive: it was not, within the profile's bound for a run.
-        """
-        within_s = self.profile.settle.within_s
-        reached = threading.Event()
-
-        def look(observation: Observation) -> None:
-            if point.is_reached_by(observation):
-                reached.set()
-
-        forget = self.journal.watch(look)
-        try:
-            for observation in self.journal.observations:
-                look(observation)
-            if not reached.wait(within_s):
-                raise Inconclusive(f"not reached within {within_s:g} s: {point}")
-        finally:
-            forget()
 
     def must_refuse_to_start(self) -> Answer:
         """The API ends by itself, and not with status 0, instead of starting.

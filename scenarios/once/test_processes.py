@@ -41,12 +41,13 @@ def test_the_api_dies_while_the_worker_has_its_request(prod: System, point: Poin
 @scenario("ONCE-PAUSE-01", requires=["ONCE-03", "ONCE-01"], level="extended")
 def test_a_worker_that_sleeps_beyond_its_lease_changes_nothing(prod: System) -> None:
     """The worker is paused in the middle of a job, inline does it, and the worker wakes up: one effect."""
-    prod.config.slow_assembly(seconds=0.4)
+    prod.config.slow_assembly(seconds=1.0)
     prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
-    prod.inject(faults.WORKER_PAUSED.at(faults.logged("worker.assemble.start", by="worker")))
     job = prod.assemble()
-    prod.wait_for("assemble.inline.done", by="api")
+    prod.wait_for_work(job)
 
+    prod.inject(faults.WORKER_PAUSED)
+    prod.wait_for("assemble.inline.done", by="api")
     prod.heal()
     outcome = job.settle()
 
