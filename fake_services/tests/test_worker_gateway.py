@@ -145,6 +145,14 @@ def test_the_control_plane_scripts_reads_and_resets(forwarding: WorkerGateway) -
     assert httpx.put(control + "/control/state").json()["error"] == "/control/state takes GET, not PUT"
     assert "GET /control/health" in httpx.get(control + "/x").json()["error"]
     assert httpx.delete(control + "/control/faults?id=9").status_code == 404
+    listener = control + "/control/listener"
+    assert httpx.post(listener, json={"break": "other_protocol"}).json() == {"strikes": 0}
+    with pytest.raises(httpx.RemoteProtocolError):
+        httpx.get(forwarding.url)
+    assert httpx.post(listener, json={"break": None}).json() == {"strikes": 1}
+    assert httpx.get(forwarding.url).status_code == 200
+    assert "syn_dropped" in httpx.post(listener, json={"break": "sulks"}).json()["error"]
+    assert httpx.post(listener, json=[]).status_code == 400
     httpx.post(control + "/control/reset")
     assert httpx.get(control + "/control/journal").json()["exchanges"] == []
 

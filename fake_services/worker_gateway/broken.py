@@ -132,7 +132,8 @@ class BrokenListener:
                     await loop.sock_sendall(accepted, _PLAIN_ANSWER)
                     accepted.shutdown(socket.SHUT_WR)
             if self._how == "reset_at_head":
-                await self._more_to_read(accepted)
+                if head.endswith(b"\r\n\r\n"):
+                    await self._more_to_read(accepted)
                 self._struck()
                 _reset(accepted)
         except OSError:
@@ -148,7 +149,7 @@ class BrokenListener:
         try:
             await asyncio.wait_for(ready.wait(), _BODY_WITHIN_S)
         except TimeoutError:
-            pass  # it came with the head, or there is none
+            pass  # there is none
         finally:
             loop.remove_reader(accepted)
 

@@ -8,7 +8,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fake_services.control import ControlPlane
+from fake_services.control import ControlError, ControlPlane, json_body
 from fake_services.exchange import Journal
 from fake_services.faults import Fault, FaultBook
 from fake_services.hanging import Hanging
@@ -90,7 +90,12 @@ class WorkerGateway:
         self._client = HttpClient()
         self._serving: dict[asyncio.Task[Answer], _Incoming] = {}
         self._server = HttpServer(self._answer, host=self.config.host, port=self.config.port)
-        self._control = ControlPlane(self, host=self.config.host, port=self.config.control_port)
+        self._control = ControlPlane(
+            self,
+            host=self.config.host,
+            port=self.config.control_port,
+            routes={"POST /control/listener": self._set_listener},
+        )
 
     # --- for the host --------------------------------------------------------------------------------------
 
@@ -224,6 +229,14 @@ class WorkerGateway:
         self.faults.clear()
         self.journal.clear()
         self.set_upstream(self.config.upstream)
+
+    async def _set_listener(self, request: web.BaseRequest) -> object:
+        data = await json_body(request)
+        how: Breakage | None = data.get("break") if isinstance(data, dict) else None
+        if not isinstance(data, dict) or (how is not None and how not in BREAKAGES):
+            raise ControlError(400, f'send {{"break": …}} with null or one of {", ".join(BREAKAGES)}')
+        await (self._mend() if how is None else self._break(how))
+        return {"strikes": self.listener_strikes}
 
     async def _break(self, how: Breakage) -> None:
         await self._mend()
