@@ -211,6 +211,7 @@ def _receiver_as_json(receiver: object, systems: Sequence[SystemRecord]) -> dict
         "worker_url": receiver.setup.worker_url,
         "secret_header": receiver.setup.secret_header,
         "variables": {setting.value: name for setting, name in receiver.setup.variables.items()},
+        "reasons": dict(receiver.setup.reasons),
     }
 
 
@@ -250,6 +251,7 @@ def _outcome(of: Mapping[str, Any], systems: Sequence[SystemRecord], ledger: Led
             secret_header=of["secret_header"],
             secret=system.secret,
             variables={Setting(name): variable for name, variable in of["variables"].items()},
+            reasons=of["reasons"],
         ),
         ledger=ledger,
     )

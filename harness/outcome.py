@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from harness import journal as journals
 from harness.errors import Finding
@@ -60,6 +60,7 @@ class Setup:
         secret_header: the header that carries the secret.
         secret: the secret, planted for this run.
         variables: the environment variable that carries each setting.
+        reasons: the dispatcher's own words for reasons, by those of the fault catalogue, where they differ.
     """
 
     answer_bound_s: float
@@ -67,6 +68,7 @@ class Setup:
     secret_header: str
     secret: str
     variables: Mapping[Setting, str]
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @recorded
@@ -152,6 +154,11 @@ class Outcome:
     def must_log(self, name: str, *, by: str | None = None, **fields: str) -> None:
         """The event was logged, with at least these fields."""
         self.ledger.judge(f"logs {name}", event_oracle.present(self.events, name, fields, source=by))
+
+    def must_log_the_reason(self, name: str, reason: str) -> None:
+        """The event was logged with this reason of the fault catalogue, in the dispatcher's own word for it."""
+        fields = {"reason": self.setup.reasons.get(reason, reason)}
+        self.ledger.judge(f"logs {name} because of {reason}", event_oracle.present(self.events, name, fields))
 
     def must_log_once(self, name: str, *, by: str | None = None) -> None:
         """The event was logged exactly once."""

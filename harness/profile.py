@@ -195,6 +195,7 @@ class Profile(_Section):
         slow_assembly: variables added to both that slow an assembly down to ``{bytes_per_s}``.
         early_doubt: variables added to both that make the dispatcher doubt within about a second that a job which
             it handed over, and which has no effect, will ever have one.
+        reasons: the words that the dispatcher logs as ``reason``, by those of the fault catalogue, where they differ.
         dev, prod: variables added in one mode. Those of ``dev`` go into the environment file, as a developer
             keeps them; those of ``prod`` into the process environment, as a platform gives them.
     """
@@ -215,6 +216,7 @@ class Profile(_Section):
     environment: Environment = {}
     slow_assembly: Environment = {}
     early_doubt: Environment = {}
+    reasons: dict[str, str] = {}
     dev: Environment = {}
     prod: Environment = {}
 

@@ -336,6 +336,7 @@ class System(Waits):
                 secret_header=self.profile.worker_endpoint.secret_header,
                 secret=self.secret,
                 variables={setting: self.profile.variable(setting) for setting in Setting},
+                reasons=self.profile.reasons,
             ),
             ledger=self.ledger,
         )

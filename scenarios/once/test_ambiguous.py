@@ -17,6 +17,7 @@ def test_the_task_was_created_and_the_reply_was_lost(prod: System, fault: Fault)
 
     outcome.must_be_answered_within_the_bound()
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
+    outcome.must_log_the_reason("tasks.cloud.enqueue_failed", fault.reason)
     outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
     outcome.must_carry_the_same_payload_everywhere()
 
@@ -32,6 +33,7 @@ def test_the_worker_did_the_job_and_its_answer_was_lost(prod: System, fault: Fau
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
     outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_log_a_reason_before("assemble.service.falling_back_to_inline")
 
 

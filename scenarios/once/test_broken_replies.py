@@ -17,7 +17,7 @@ def test_the_workers_reply_breaks_on_its_way(prod: System, fault: Fault) -> None
     outcome = prod.assemble().settle()
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
-    outcome.must_log("assemble.service.worker_direct_failed", reason=fault.reason)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
 
 
@@ -31,7 +31,7 @@ def test_the_worker_straddles_the_callers_deadline(prod: System, fault: Fault) -
     outcome = prod.assemble().settle()
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
-    outcome.must_log("assemble.service.worker_direct_failed", reason=fault.reason)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_have_one_effect()
 
 
@@ -58,10 +58,10 @@ def test_a_task_that_will_never_run_is_not_relied_on(prod: System, first: Fault,
     two = prod.assemble().settle()
 
     one.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
-    one.must_log("tasks.cloud.enqueue_failed", reason=first.reason)
+    one.must_log_the_reason("tasks.cloud.enqueue_failed", first.reason)
     one.must_have_one_effect(on=Route.WORKER_DIRECT)
     two.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
-    two.must_log("tasks.cloud.enqueue_failed", reason=second.reason)
+    two.must_log_the_reason("tasks.cloud.enqueue_failed", second.reason)
     two.must_have_one_effect(on=Route.WORKER_DIRECT)
 
 

@@ -18,6 +18,7 @@ def test_the_worker_is_called_directly_when_cloud_tasks_refuses(prod: System, fa
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
     outcome.must_call_the_worker_once()
     outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
+    outcome.must_log_the_reason("tasks.cloud.enqueue_failed", fault.reason)
     outcome.must_log_a_reason_before("assemble.service.trying_worker_direct")
     outcome.must_log_in_order(
         "assemble.service.trying_worker_direct", "assemble.service.worker_direct_dispatched"
@@ -64,6 +65,7 @@ def test_inline_only_after_the_worker_failed_too(prod: System, fault: Fault) -> 
     outcome.must_log_in_order(
         "assemble.service.trying_worker_direct", "assemble.service.falling_back_to_inline"
     )
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_log_a_reason_before("assemble.service.falling_back_to_inline")
     outcome.must_have_one_effect(on=Route.INLINE)
 

@@ -18,7 +18,7 @@ def test_no_request_reaches_the_worker(prod: System, fault: Fault) -> None:
 
     outcome.must_be_answered_within_the_bound()
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
-    outcome.must_log("assemble.service.worker_direct_failed", reason=fault.reason)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_have_one_effect(on=Route.INLINE)
 
 
@@ -32,7 +32,7 @@ def test_an_answer_that_is_not_the_workers_word_confirms_nothing(prod: System, f
     outcome = prod.assemble().settle()
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
-    outcome.must_log("assemble.service.worker_direct_failed", reason=fault.reason)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
     outcome.must_have_one_effect(on=Route.INLINE)
 
 
