@@ -72,6 +72,10 @@ class Dependency:
         if self.suffers(Means.CLOSED_PORT):
             self._fake.refuse_connections(False)
 
+    def api_started(self) -> None:
+        """The API was started with what is in force now: what was healed before is over."""
+        self.darkness.lifts_but_for(*self._in_force)
+
     def suffers(self, means: Means) -> bool:
         """Whether a fault of that kind is in force."""
         return any(fault.means is means for fault in self._in_force)

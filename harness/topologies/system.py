@@ -165,6 +165,9 @@ class System(Waits):
             if party in self._twins:
                 self._twins[party].wait_until_ready()
             self._afflictions.started(party)
+        if Party.API in started:
+            self.cloud_tasks.api_started()
+            self.worker.api_started()
         if self._worker.url:
             self.worker.forward_to(self._worker.url, *self._urls_of_twin(Party.WORKER))
 
