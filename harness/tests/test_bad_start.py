@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,8 @@ class Starter:
     def start(self, api_command: str, *, ready_s: float = 20, preload: str = "") -> None:
         text = reference_profile().replace(_API, f"command = {api_command}", 1)
         text = text[: text.index("[worker]")] + _SMALL_WORKER + text[text.index("[environment]") :]
-        lines = [line for line in text.splitlines() if not line.startswith(("ready_s", "preload"))]
+        text = re.sub(r"^preload = \[[^]]*\]$", "", text, flags=re.MULTILINE)
+        lines = [line for line in text.splitlines() if not line.startswith("ready_s")]
         at = lines.index("[start]") + 1
         lines[at:at] = [f"ready_s = {ready_s}", f"preload = [{preload}]"]
         path = self._folder / "dispatchcheck.toml"
