@@ -104,7 +104,7 @@ class WorkerRoute:
 
 
 class _TotalTime:
-    """Cuts the connection when the time for the whole attempt is over.
+    """Cuts a connection when it is too old: the time begins when it is made, which has a bound of its own.
 
     httpx's time-outs begin again with every byte, so that a reply which comes in drips would never end.
     Source: HTTPX, "Extensions", trace: which hands out the connection's stream, and that its socket.
@@ -118,7 +118,6 @@ class _TotalTime:
         self.over = False
 
     def __enter__(self) -> Self:
-        self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,11 +125,15 @@ class _TotalTime:
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Called by httpx at each step."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            with self._lock:
-                self._socket = info["return_value"].get_extra_info("socket")
-            if self.over:
-                self._cut()
+        if not event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            return
+        with self._lock:
+            begins = self._socket is None
+            self._socket = info["return_value"].get_extra_info("socket")
+        if begins:
+            self._timer.start()
+        elif self.over:
+            self._cut()
 
     def _cut(self) -> None:
         with self._lock:
