@@ -121,21 +121,21 @@ class BrokenListener:
                 await loop.sock_sendall(accepted, _BANNER)
                 self._struck()
             head = b""
-            while b"\r\n\r\n" not in head and len(head) < _HEAD_LIMIT_BYTES:
-                chunk = await loop.sock_recv(accepted, 4096)
-                if not chunk:
-                    return
-                head += chunk
-                if self._how == "plain_text_only":
+            # To the end: closing with bytes unread would reset the connection, and be another fault.
+            while chunk := await loop.sock_recv(accepted, 4096):
+                if not head and self._how == "plain_text_only":
                     if chunk[0] == _TLS_HANDSHAKE:
                         self._struck()
                     await loop.sock_sendall(accepted, _PLAIN_ANSWER)
+                if not head and self._how != "reset_at_head":
                     accepted.shutdown(socket.SHUT_WR)
-            if self._how == "reset_at_head":
-                if head.endswith(b"\r\n\r\n"):
-                    await self._more_to_read(accepted)
-                self._struck()
-                _reset(accepted)
+                head = (head + chunk)[-_HEAD_LIMIT_BYTES:]
+                if self._how == "reset_at_head" and b"\r\n\r\n" in head:
+                    if head.endswith(b"\r\n\r\n"):
+                        await self._more_to_read(accepted)
+                    self._struck()
+                    _reset(accepted)
+                    return
         except OSError:
             pass  # the caller is gone, which is all right
         finally:
