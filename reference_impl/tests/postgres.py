@@ -31,7 +31,9 @@ def binaries() -> Path:
 
 
 # Runs the server until it is told to end by a line, or standard input ends, as when the test process is killed.
-_GUARD = 'folder="$1"; shift; "$@" >"$folder/log" 2>&1 & read -r _; kill -QUIT $!; wait $!; cd /; rm -rf "$folder"'
+_GUARD = (
+    'folder="$1"; shift; "$@" >"$folder/log" 2>&1 & read -r _; kill -QUIT $!; wait $!; cd /; rm -rf "$folder"'
+)
 
 
 class Postgres:
