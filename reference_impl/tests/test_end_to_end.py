@@ -211,7 +211,9 @@ class TestOneEffect:
     ) -> None:
         cloud_tasks.copies = 4
         worker = start(WORKER, DATABASE_URL=database_url, **SLOW)
-        api = start(API, WORKER_URL_BASE=worker.url, DATABASE_URL=database_url, **production)
+        # No claim may run out on a busy machine: then the job would be dispatched again, rightly.
+        variables = production | {"DATABASE_URL": database_url, "JOB_LEASE_S": "60"}
+        api = start(API, WORKER_URL_BASE=worker.url, **variables)
         job = post_job(api)["job_id"]
         settle_once(api, media, job, "cloud_tasks")
         wait_until(lambda: len(cloud_tasks.answers) == 4, "all deliveries to be answered")
@@ -242,7 +244,8 @@ class TestOneEffect:
         cloud_tasks.always = Trouble(hang_s=30)
         api = start(API, **variables)
         jobs = [post_job(api)["job_id"] for _ in range(3)]
-        wait_until(lambda: len(cloud_tasks.requests) == 3, "the calls to hang")
+        # On a busy machine a claim may run out meanwhile, and a job be dispatched once more.
+        wait_until(lambda: len(cloud_tasks.requests) >= 3, "the calls to hang")
         api.stop()
         cloud_tasks.always = None
         api = start(API, **variables)
