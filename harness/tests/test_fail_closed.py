@@ -162,7 +162,7 @@ def test_without_an_end_event_nothing_is_judged_while_a_caller_still_hangs(proje
             prod.worker.inject(fault)
             outcome = prod.assemble().settle()
             outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
-            outcome.must_log_once("assemble.job.settled")
+            outcome.must_log_once("assemble.service.falling_back_to_inline")
         """,
     )
     profile = project.folder / "without-end-event.toml"
