@@ -180,10 +180,18 @@ class Storage(_Section):
 
 
 class Settle(_Section):
-    """``[settle]``: how long a run may move, and how long it must be quiet without a job's end to count as stuck."""
+    """``[settle]``: how long a run may move, and how long it must be quiet.
+
+    Attributes:
+        within_s: after this the run is given up as inconclusive.
+        stuck_after_s: quiet without a job's end for so long means that the job is stuck.
+        quiet_s: where no event ends a job, quiet for so long means that the run has ended; longer than the timers
+            of the dispatcher.
+    """
 
     within_s: float = Field(default=30.0, gt=0)
     stuck_after_s: float = Field(default=5.0, gt=0)
+    quiet_s: float = Field(default=0.3, gt=0)
 
 
 class Profile(_Section):

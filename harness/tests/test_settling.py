@@ -27,6 +27,7 @@ def run(
     hanging: Callable[[], str] = str,
     within_s: float = 30.0,
     stuck_after_s: float = 0.2,
+    quiet_s: float = 0.01,
     jobs: tuple[Job, ...] = (JOB,),
 ) -> bool:
     journal = Journal()
@@ -42,6 +43,7 @@ def run(
         hanging=hanging,
         within_s=within_s,
         stuck_after_s=stuck_after_s,
+        quiet_s=quiet_s,
     )
 
 
@@ -63,6 +65,16 @@ def test_a_caller_that_hangs_keeps_an_ended_job_from_being_judged(tmp_path: Path
 def test_a_caller_that_hangs_for_ever_is_judged_when_it_is_stuck(tmp_path: Path) -> None:
     assert run(tmp_path, ended=True, hanging=lambda: "1 caller(s) hang")
     assert not run(tmp_path, ended=False, hanging=lambda: "1 caller(s) hang")
+
+
+def test_without_an_end_event_the_quiet_lasts_longer_than_a_timer(tmp_path: Path) -> None:
+    looks = itertools.count()
+
+    def moving() -> str:
+        return "a timer" if next(looks) == 30 else ""
+
+    assert run(tmp_path, ended=True, moving=moving, quiet_s=0.4)
+    assert next(looks) > 80  # 50 looks of quiet, and begun again after the timer
 
 
 def test_what_never_stops_moving_is_inconclusive_and_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def settle(
     hanging: Callable[[], str],
     within_s: float,
     stuck_after_s: float,
+    quiet_s: float,
 ) -> bool:
     """Wait until nothing moves any more.
 
@@ -98,6 +100,8 @@ def settle(
         hanging: says who waits for an answer that a fault withholds, or "".
         within_s: when to give up.
         stuck_after_s: quiet seconds after which a job that has not ended counts as stuck.
+        quiet_s: how long nothing may move where no event says that a job has ended: the dispatcher may still have
+            a timer running, which nobody can see.
 
     Returns:
         Whether every accepted job has ended.
@@ -107,6 +111,7 @@ def settle(
     """
     deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
     looks, last_length, ended = 0, -1, False
+    enough = _LOOKS if end_event else max(_LOOKS, math.ceil(quiet_s / _BETWEEN_LOOKS_S))
     while True:
         scanner.scan()
         outside, inside = moving(), ""
@@ -122,7 +127,7 @@ def settle(
         else:
             inside = _unread(processes) or _busy(processes)
             looks = 0 if inside else looks + 1
-        if looks >= _LOOKS:
+        if looks >= enough:
             return ended
         if deadline.passed:
             raise Inconclusive(

@@ -323,6 +323,7 @@ class System(Waits):
             hanging=lambda: self.cloud_tasks.hanging() or self.worker.hanging(),
             within_s=self.profile.settle.within_s,
             stuck_after_s=self.profile.settle.stuck_after_s,
+            quiet_s=self.profile.settle.quiet_s,
         )
         for server in self.servers:
             server.check_alive()
