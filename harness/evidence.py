@@ -72,10 +72,15 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OSError: the disk is full, say; the old content is still there.
     """
+    # What cannot be encoded is written as an escape: evidence of something odd must not be lost over it.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """As ``write_text``, for what is encoded already."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        # What cannot be encoded is written as an escape: evidence of something odd must not be lost over it.
-        unfinished.write_bytes(text.encode("utf-8", "backslashreplace"))
+        unfinished.write_bytes(content)
         unfinished.replace(path)
     except OSError:
         unfinished.unlink(missing_ok=True)

@@ -29,10 +29,7 @@ def _parts(scenario: Mapping[str, Any]) -> Iterator[str]:
         name = escape(scenario["folder"])
         yield f'<h3>Sequence</h3><div class="scroll" tabindex="0" role="region" aria-label="Sequence of {name}">'
         yield f"{diagram(story)}</div>"
-        yield '<h3>Time line and logs</h3><ol class="log">'
-        for entry in story:
-            yield _line(entry)
-        yield "</ol>"
+        yield f'<h3>Time line and logs</h3><ol class="log">{"".join(map(_line, story))}</ol>'
     else:
         yield "<p>Nothing was observed.</p>"
     yield from _environment(account)
@@ -90,12 +87,11 @@ def _ways(account: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    text = escape(entry["text"])
+    text, notes = escape(entry["text"]), ""
     if entry.get("marked"):
         text = f"<mark>{text}</mark>"
-    notes = ""
     if entry.get("fault"):
-        notes += f' <span class="v FAIL">⚡ {escape(entry["fault"])}</span>'
+        notes = f' <span class="v FAIL">⚡ {escape(entry["fault"])}</span>'
     if entry.get("ambiguous"):
         notes += ' <span class="v INCONCLUSIVE">? ambiguous</span>'
     kind = "l" if entry["kind"] == "log" else "w"

@@ -7,6 +7,7 @@ is marked where it struck; a reply that left the caller in the dark is drawn das
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from reports.text import escape
@@ -20,6 +21,18 @@ _LANES = {
 }
 _WIDTH, _TOP, _ROW = 960, 54, 24
 _MOST_LABEL = 46
+_MARK = f'<rect class="mark" y="-15" width="{_WIDTH}" height="21"/>'
+_HEADS = [
+    f'<rect class="head" x="{x - 56}" y="8" width="112" height="26" rx="6"/>'
+    f'<text x="{x}" y="26" text-anchor="middle">{name}</text>'
+    for x, name in _LANES.values()
+]
+_DOTS = {  # the last lane has no room on its right
+    lane: f'<circle class="dot" cx="{x}" cy="-4" r="3"/>'
+    + (f'<text x="{x - 8}" text-anchor="end">' if lane == "worker" else f'<text x="{x + 8}">')
+    for lane, (x, _) in _LANES.items()
+}
+_KNOWN_LABELS = 4096  # names of events and calls come back in every scenario
 _STYLE = """<style>
 .life{stroke:#9aa4b2;stroke-dasharray:2 4}.head{fill:#eef1f6;stroke:#9aa4b2}.go,.back{stroke:#24476b;stroke-width:1.6}
 .lost{stroke:#8a5300;stroke-width:2;stroke-dasharray:6 4}.bad{stroke:#b3261e;stroke-width:2}
@@ -35,22 +48,23 @@ def diagram(story: Sequence[Mapping[str, Any]], *, standalone: bool = False) -> 
         story: of an account; see ``harness.account``.
         standalone: for a file of its own: with a name space and colours, which the page gives otherwise.
     """
-    rows = [(entry, drawn) for entry in story if (drawn := _draw(entry))]
-    height = _TOP + _ROW * (len(rows) + 1)
-    parts = [_opening(height, standalone=standalone)]
-    for x, name in _LANES.values():
-        parts.append(
-            f'<path class="life" d="M{x} 34V{height - 8}"/><rect class="head" x="{x - 56}" y="8" '
-            f'width="112" height="26" rx="6"/><text x="{x}" y="26" text-anchor="middle">{name}</text>'
-        )
-    for number, (entry, drawn) in enumerate(rows):
-        y = _TOP + _ROW * (number + 1)
-        mark = f'<rect class="mark" y="-15" width="{_WIDTH}" height="21"/>' if entry.get("marked") else ""
-        parts.append(
+    rows = []
+    y = _TOP
+    for entry in story:
+        draw = _DRAWINGS.get(entry["kind"])
+        if not draw or not (drawn := draw(entry)):
+            continue
+        y += _ROW
+        mark = _MARK if entry.get("marked") else ""
+        rows.append(
             f'<g transform="translate(0 {y})">{mark}<text class="t" x="4">{entry["at_s"]:.3f}</text>{drawn}</g>'
         )
-    parts.append("</svg>")
-    return "".join(parts)
+    height = y + _ROW
+    lanes = "".join(
+        f'<path class="life" d="M{x} 34V{height - 8}"/>{head}'
+        for (x, _), head in zip(_LANES.values(), _HEADS, strict=True)
+    )
+    return f"{_opening(height, standalone=standalone)}{lanes}{''.join(rows)}</svg>"
 
 
 def _opening(height: int, *, standalone: bool) -> str:
@@ -62,10 +76,7 @@ def _opening(height: int, *, standalone: bool) -> str:
     )
 
 
-def _draw(entry: Mapping[str, Any]) -> str:
-    """What stands for one entry, on the base line y = 0, or "" where nothing is drawn."""
-    draw = _DRAWINGS.get(entry["kind"])
-    return draw(entry) if draw else ""
+# Each function below draws one entry on the base line y = 0, or gives "" where nothing is to be drawn.
 
 
 def _stimulus(entry: Mapping[str, Any]) -> str:
@@ -99,15 +110,12 @@ def _reply(entry: Mapping[str, Any]) -> str:
 
 
 def _event(entry: Mapping[str, Any]) -> str:
-    if not entry.get("event") and not entry.get("unparsed"):
-        return ""
-    x = _LANES.get(entry["source"], _LANES["harness"])[0]
-    text = _short(entry.get("event") or f"cannot be read: {entry['text']}")
-    if entry["source"] == "worker":
-        return (
-            f'<circle class="dot" cx="{x}" cy="-4" r="3"/><text x="{x - 8}" text-anchor="end">{text}</text>'
-        )
-    return f'<circle class="dot" cx="{x}" cy="-4" r="3"/><text x="{x + 8}">{text}</text>'
+    event = entry.get("event")
+    if not event:
+        if not entry.get("unparsed"):
+            return ""
+        event = f"cannot be read: {entry['text']}"
+    return f"{_DOTS.get(entry['source']) or _DOTS['harness']}{_short(event)}</text>"
 
 
 def _effect(entry: Mapping[str, Any]) -> str:
@@ -187,5 +195,6 @@ def _strike(entry: Mapping[str, Any], lane: str) -> str:
     return f'<text class="fault" x="{x + 8}">⚡ {_short(entry["fault"])}</text>'
 
 
+@lru_cache(_KNOWN_LABELS)
 def _short(text: str) -> str:
     return escape(text if len(text) <= _MOST_LABEL else text[: _MOST_LABEL - 1] + "…")

@@ -10,6 +10,7 @@ import fnmatch
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -238,10 +239,15 @@ def _rows_by_verdict(results: Mapping[str, Any], policy: Policy) -> dict[str, li
 
 def _excuse(row: Mapping[str, Any], policy: Policy, today: dt.date) -> Excuse | None:
     for excuse in policy.excuse:
-        named = any(fnmatch.fnmatchcase(row["id"], pattern) for pattern in excuse.requirements)
+        named = _named_by(row["id"], excuse.requirements)
         if named and row["verdict"] in excuse.verdicts and (excuse.until is None or today <= excuse.until):
             return excuse
     return None
+
+
+@lru_cache(1024)  # a few dozen requirements, asked about in every one of thousands of scenarios
+def _named_by(id_: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(id_, pattern) for pattern in patterns)
 
 
 def _first_choice(results: Mapping[str, Any], choice: FirstChoice) -> tuple[list[str], list[str]]:
@@ -249,7 +255,7 @@ def _first_choice(results: Mapping[str, Any], choice: FirstChoice) -> tuple[list
     shown, wrong = 0, []
     for scenario in results["scenarios"]:
         account = scenario.get("account") or {}
-        mine = any(fnmatch.fnmatchcase(id_, p) for id_ in scenario["requires"] for p in choice.requirements)
+        mine = any(_named_by(id_, choice.requirements) for id_ in scenario["requires"])
         if not mine or account.get("faults") or account.get("modes") != [choice.mode]:
             continue
         for job in account.get("jobs", ()):

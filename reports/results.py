@@ -63,19 +63,29 @@ def results(
 
 def as_json(document: Mapping[str, Any]) -> str:
     """The document as text: one line for each scenario and requirement, so that two runs compare line by line."""
-    return "".join(_lines(document)) + "\n"
+    return as_bytes(document).decode()
 
 
-def _lines(document: Mapping[str, Any]) -> Iterator[str]:
-    opening = "{\n"
+def as_bytes(document: Mapping[str, Any]) -> bytes:
+    """The same, in UTF-8: a large run's is tens of megabytes, which are copied no oftener than needed."""
+    return b"".join(_lines(document))
+
+
+def _lines(document: Mapping[str, Any]) -> Iterator[bytes]:
+    opening = b"{\n"
     for key, value in document.items():
-        yield f"{opening}{json.dumps(key)}: "
+        yield b'%b"%b": ' % (opening, key.encode())
         if isinstance(value, list) and value:
-            yield "[\n" + ",\n".join(to_json(item).decode() for item in value) + "\n]"
+            between = b"[\n"
+            for item in value:
+                yield between
+                yield to_json(item)
+                between = b",\n"
+            yield b"\n]"
         else:
-            yield json.dumps(value, ensure_ascii=False)
-        opening = ",\n"
-    yield "\n}"
+            yield json.dumps(value, ensure_ascii=False).encode()
+        opening = b",\n"
+    yield b"\n}\n"
 
 
 def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
