@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.errors import Finding
 from harness.model import Observation
@@ -10,6 +12,7 @@ from harness.requirements import Requirement
 
 LONGEST_TIME_LINE = 20
 _WIDEST = 150
+_OFTEN = 3
 
 
 def render(
@@ -44,14 +47,22 @@ def render_doubt(
 
 
 def time_line(observations: Sequence[Observation]) -> list[str]:
-    """At most 20 lines: who did what when. Where more was observed, the middle is left out and counted."""
+    """At most 20 lines: who did what when. Where more was observed, the middle is left out and counted.
+
+    What the events have in common, such as the job's id, is said once above them: the lines have room for what
+    tells them apart.
+    """
     shown = [o for o in observations if _worth_a_line(o)]
-    lines = [_line(o) for o in shown]
-    if len(lines) > LONGEST_TIME_LINE:
+    shared = _shared([o.fields["data"] for o in shown if _is_readable_event(o)])
+    lines = [_line(o, shared) for o in shown]
+    room = LONGEST_TIME_LINE - bool(shared)
+    if len(lines) > room:
         head = LONGEST_TIME_LINE // 2
-        tail = LONGEST_TIME_LINE - head - 1
+        tail = room - head - 1
         left_out = len(lines) - head - tail
         lines = [*lines[:head], f"           … {left_out} more in journal.jsonl …", *lines[-tail:]]
+    if shared:
+        lines.insert(0, _cut(f"  {'':8} {'in common':<14} {_pairs(shared)}"))
     return lines or ["  nothing was observed"]
 
 
@@ -61,10 +72,39 @@ def _worth_a_line(o: Observation) -> bool:
     return o.kind not in {"task.gone", "queue"}
 
 
-def _line(o: Observation) -> str:
+def _is_readable_event(o: Observation) -> bool:
+    return o.kind == "log" and o.fields.get("form") in {"logfmt", "json"} and bool(o.fields.get("event"))
+
+
+def _shared(events: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """The fields that at least three events carry and that have one value in all of them."""
+    values: dict[str, list[str]] = defaultdict(list)
+    for fields in events:
+        for key, value in fields.items():
+            values[key].append(value)
+    return {key: them[0] for key, them in values.items() if len(them) >= _OFTEN and len(set(them)) == 1}
+
+
+def _line(o: Observation, shared: Mapping[str, str]) -> str:
+    text = o.text
+    if _is_readable_event(o):
+        own = {key: value for key, value in o.fields["data"].items() if key not in shared}
+        text = f"event={o.fields['event']} {_pairs(own)}".rstrip()
     # A log may hold anything: escape what would break the line or steer the reader's terminal.
-    fact = "".join(c if c.isprintable() else repr(c)[1:-1] for c in o.text)
-    text = f"  {o.at_s:8.3f} {o.source:<14} {fact}"
+    fact = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return _cut(f"  {o.at_s:8.3f} {o.source:<14} {fact}")
+
+
+def _pairs(fields: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
+
+
+def _quoted(value: str) -> str:
+    plain = value and not any(c.isspace() or c in '"=' for c in value)
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import textwrap
 
 import pytest
@@ -103,7 +104,7 @@ def test_odd_texts_keep_their_label(observed: str) -> None:
 
 @pytest.mark.parametrize("count", [1, 19, 20])
 def test_a_short_time_line_is_shown_whole(count: int) -> None:
-    lines = failure.time_line(journal(*[event(TRYING, n=str(n)) for n in range(count)]))
+    lines = failure.time_line(journal(*[rpc() for _ in range(count)]))
 
     assert len(lines) == count
     assert not any("…" in line for line in lines)
@@ -118,6 +119,45 @@ def test_the_middle_of_a_long_time_line_is_left_out_and_counted(count: int) -> N
     assert len(lines) == failure.LONGEST_TIME_LINE == 20
     assert numbers == [*range(10), *range(count - 9, count)]
     assert lines[10] == f"           … {count - 19} more in journal.jsonl …"
+
+
+@pytest.mark.parametrize("written", ["logfmt", "json"])
+def test_what_the_events_have_in_common_is_said_once(written: str) -> None:
+    rows = [
+        {"event": CHECKING},
+        {"event": ENQUEUE_FAILED, "reason": "unavailable", "detail": 'it said "no"'},
+        {"event": TRYING, "n": ""},
+    ]
+    facts = [
+        log(json.dumps({**row, "job_id": "j" * 32, "trace": "t" * 60}))
+        if written == "json"
+        else event(row.pop("event"), job=None, **row, job_id="j" * 32, trace="t" * 60)
+        for row in rows
+    ]
+
+    assert failure.time_line(journal(*facts)) == [
+        f"           in common      job_id={'j' * 32} trace={'t' * 60}",
+        "     0.100 api            event=assemble.service.checking_cloud_tasks",
+        r'     0.200 api            event=tasks.cloud.enqueue_failed reason=unavailable detail="it said \"no\""',
+        '     0.300 api            event=assemble.service.trying_worker_direct n=""',
+    ]
+
+
+def test_what_differs_between_events_or_is_rare_stays_in_its_line() -> None:
+    facts = [
+        event(TRYING, job=None, job_id="job-1", trace="t-1", url="http://w"),
+        event(TRYING, job=None, job_id="job-1", trace="t-2", url="http://w"),
+        event(TRYING, job=None, job_id="job-1", trace="t-1"),
+    ]
+
+    common, *lines = failure.time_line(journal(*facts))
+
+    assert common == "           in common      job_id=job-1"
+    assert [line.partition("direct ")[2] for line in lines] == [
+        "trace=t-1 url=http://w",
+        "trace=t-2 url=http://w",
+        "trace=t-1",
+    ]
 
 
 def test_noise_is_not_in_the_time_line() -> None:
