@@ -153,7 +153,10 @@ def _build(client: Future[tasks_v2.CloudTasksClient]) -> None:
         # that is missing or broken must cost this route only.
         from google.cloud import tasks_v2
 
-        client.set_result(tasks_v2.CloudTasksClient())
+        from reference_impl.routes import credentials
+
+        scopes = tasks_v2.CloudTasksClient.get_transport_class("grpc").AUTH_SCOPES
+        client.set_result(tasks_v2.CloudTasksClient(credentials=credentials.default(scopes)))
     except BaseException as error:  # noqa: BLE001 — whoever waits for the client gets the error
         client.set_exception(error)
 

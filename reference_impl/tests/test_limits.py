@@ -49,7 +49,7 @@ def test_a_store_that_is_gone_for_a_while(start: Callable[..., Server], media: P
     try:
         began = time.monotonic()
         refused = httpx.post(f"{api.url}/api/episodes/ep1/assemble", timeout=30)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20  # SQLite's busy time-out is 5 s
         assert (refused.status_code, "error" in refused.json()) == (503, True)
         assert "assemble.endpoint.not_stored" in api.names()
         failed = send(worker, TASK, **{"X-Tasks-Auth": SECRET})

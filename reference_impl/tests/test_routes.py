@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -13,9 +14,11 @@ import grpc
 import httpx
 import pytest
 from google.api_core import exceptions as api_exceptions
+from google.auth import jwt
+from google.auth.credentials import Credentials
 
 from reference_impl.job import Job
-from reference_impl.routes import Attempt, Verdict
+from reference_impl.routes import Attempt, Verdict, credentials
 from reference_impl.routes import cloud_tasks as cloud_tasks_module
 from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify
 from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, judge_reply
@@ -24,6 +27,7 @@ from reference_impl.tests.stubs import QUEUE, CloudTasksStub, HttpStub, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from reference_impl.settings import Settings
 
@@ -188,6 +192,40 @@ class TestCloudTasks:
         allowed.set()
         assert route.attempt(JOB, 5.0).delivered
         assert len(stub.requests) == 1
+
+
+class TestCredentials:
+    def test_two_first_calls_do_not_meet_in_credentials_that_are_not_made_for_it(self) -> None:
+        both, met = threading.Barrier(2), []
+        headers: list[dict[str, str]] = [{}, {}]
+
+        class Inner(Credentials):
+            def refresh(self, request: object) -> None:
+                with contextlib.suppress(threading.BrokenBarrierError):
+                    both.wait(0.3)  # the second comes while the first is still in here, if it can
+                    met.append(request)
+                self.token = "t"
+
+        shared = credentials.OneAtATime(Inner())  # type: ignore[no-untyped-call]
+        threads = [
+            threading.Thread(target=shared.before_request, args=(None, "CreateTask", "https://x/", mine))
+            for mine in headers
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert met == []
+        assert headers == [{"authorization": "Bearer t"}] * 2
+
+    def test_they_sign_for_the_clients_own_scope_and_ask_nobody(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(Identity(tmp_path).account))
+        headers: dict[str, str] = {}
+        credentials.default(["https://scope"]).before_request(None, "CreateTask", "https://x/", headers)
+        claims = jwt.decode(headers["authorization"].removeprefix("Bearer "), verify=False)  # type: ignore[no-untyped-call]
+        assert (claims["iss"], claims["scope"]) == ("sa@proj.iam.gserviceaccount.com", "https://scope")
 
 
 def test_an_error_without_a_code_proves_nothing() -> None:
