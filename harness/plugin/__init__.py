@@ -1,0 +1,9 @@
+"""The pytest plugin: options, fixtures, and the rules by which a test run becomes evidence."""
+
+pytest_plugins = [
+    "harness.plugin.options",
+    "harness.plugin.selection",
+    "harness.plugin.fixtures",
+    "harness.plugin.verdicts",
+    "harness.plugin.session",
+]

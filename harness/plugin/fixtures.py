@@ -1,0 +1,56 @@
+"""What a scenario is given: its run, and a system under test in development or in production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import allure_report, context
+from harness.model import Mode, Verdict
+from harness.plugin.state import RUN, STATE, evidence_folder
+from harness.run import ScenarioRun
+from harness.scenario import info_of
+from harness.topologies.system import System
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A scenario whose requirements need a capability that the profile does not claim is not applicable."""
+    info = info_of(item)
+    if info is None:
+        return
+    state = item.config.stash[STATE]
+    claimed = state.workshop().profile.profile.capabilities
+    needed = {state.requirements[id_].capability for id_ in info.requires} - {""}
+    missing = sorted(needed - set(claimed))
+    if missing:
+        pytest.skip(f"{Verdict.NOT_APPLICABLE}: the profile does not claim {', '.join(missing)}")
+
+
+@pytest.fixture
+def scenario_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ScenarioRun]:
+    """The run of the scenario that asks for it."""
+    state = request.config.stash[STATE]
+    run = request.node.stash[RUN] = ScenarioRun(state.workshop(), tmp_path / "run")
+    run.ledger.on_check = allure_report.step
+    yield run
+    try:
+        run.stop()
+    finally:
+        folder = evidence_folder(request.node)
+        context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
+        run.clean_up()
+        allure_report.attach(folder, run.records())
+
+
+@pytest.fixture
+def dev(scenario_run: ScenarioRun) -> System:
+    """A system under test in development mode, with the worker switched on in its environment file."""
+    return scenario_run.system(Mode.DEV)
+
+
+@pytest.fixture
+def prod(scenario_run: ScenarioRun) -> System:
+    """A system under test in production mode, fully configured."""
+    return scenario_run.system(Mode.PROD)

@@ -1,0 +1,51 @@
+"""The options, and what is read before any scenario: a mistake in it is a usage error, said once."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.plugin.selection import Sharder
+from harness.plugin.state import PROFILE, PROPERTY, STATE, State
+from harness.scenario import MARK
+from harness.terminal import Progress
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options."""
+    group = parser.getgroup("dispatchcheck")
+    group.addoption(
+        "--profile", dest="dc_profile", metavar="FILE", help=f"the system under test (default: {PROFILE})"
+    )
+    group.addoption(
+        "--source", dest="dc_source", metavar="DIR", help="judge the source in DIR instead of the profile's"
+    )
+    group.addoption(
+        "--run-folder",
+        dest="dc_run_folder",
+        metavar="DIR",
+        help="where evidence and reports go (default: reports/out/RUN)",
+    )
+    group.addoption("--shard", dest="dc_shard", metavar="I/N", help="run only part I of N, alike everywhere")
+    group.addoption(
+        "--shard-durations",
+        dest="dc_shard_durations",
+        metavar="FILE",
+        help="results.json of an earlier run: parts take equally long by its durations",
+    )
+    group.addoption(
+        "--lines", dest="dc_lines", action="store_true", help="one line per scenario instead of pytest's dots"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read what all scenarios need; a mistake in it is a usage error, said once."""
+    config.addinivalue_line("markers", f"{MARK}(info): an executable proof of requirements")
+    try:
+        state = config.stash[STATE] = State(config)
+        if config.getoption("dc_shard"):
+            config.pluginmanager.register(Sharder(config), "dispatchcheck-sharder")
+    except UsageError as problem:
+        raise pytest.UsageError(str(problem)) from None
+    if state.is_controller and config.getoption("dc_lines"):
+        config.pluginmanager.register(Progress(config, PROPERTY), "dispatchcheck-progress")

@@ -1,0 +1,94 @@
+"""What one pytest process knows of the run, and where the plugin's parts keep what they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import evidence, profile, requirements
+from harness.errors import Finding, UsageError
+from harness.evidence import ScenarioResult
+from harness.run import ScenarioRun
+from harness.run_folder import RunFolder
+from harness.scenario import info_of
+from harness.topologies.workshop import Workshop
+
+PROFILE = "reference_impl/dispatchcheck.toml"
+SCENARIOS = "scenarios/"
+_REQUIREMENTS = "scenarios/requirements.toml"
+RUN_INPUT = "dispatchcheck_run"
+PLAN_OUTPUT = "dispatchcheck_plan"
+PROPERTY = "dispatchcheck"
+
+STATE = pytest.StashKey["State"]()
+RUN = pytest.StashKey[ScenarioRun]()
+RESULT = pytest.StashKey[ScenarioResult]()
+FINDING = pytest.StashKey[Finding]()
+
+
+class State:
+    """What one pytest process knows of the run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        root = config.rootpath
+        given = config.getoption("dc_profile")
+        self.profile_path = Path(given) if given else root / PROFILE
+        self._source = config.getoption("dc_source")
+        self.requirements = _load_requirements(root)
+        worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
+        self.is_controller = worker_input is None
+        folder = worker_input[RUN_INPUT] if worker_input else config.getoption("dc_run_folder")
+        self.run = Path(folder) if folder else root / "reports" / "out" / evidence.new_run_name()
+        if self.is_controller and any((self.run / "evidence").glob("*")):
+            raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
+        self.selected: set[str] = set()
+        self.shard: dict[str, object] | None = None
+        self.folder = RunFolder(
+            self.run,
+            requirements=self.requirements,
+            profile_path=self.profile_path,
+            source=Path(self._source) if self._source else None,
+            suites=root / SCENARIOS,
+        )
+        self._workshop: Workshop | None = None
+
+    def workshop(self) -> Workshop:
+        """What the scenarios of this process share."""
+        if self._workshop is None:
+            source = Path(self._source) if self._source else None
+            self._workshop = Workshop(profile.load(self.profile_path, source=source))
+        return self._workshop
+
+    def begin(self, config: pytest.Config) -> None:
+        """Leave an account that says "incomplete": what stays if this process never comes to its end."""
+        if self.is_controller and self.selected and not config.getoption("collectonly"):
+            self.folder.begin(
+                self.selected,
+                arguments=list(config.invocation_params.args),
+                seed=config.getoption("randomly_seed", None),
+            )
+
+    def close(self) -> None:
+        """End what the scenarios shared."""
+        if self._workshop is not None:
+            self._workshop.close()
+
+
+def _load_requirements(root: Path) -> requirements.Requirements:
+    try:
+        return requirements.load(root / _REQUIREMENTS)
+    except UsageError as problem:
+        # Before a plugin's options are known, pytest takes "--profile FILE" for an option and a path to test,
+        # and may then take another project for its root.
+        raise UsageError(
+            f"{problem}. pytest took {str(root)!r} for the project's root; write options with an equals sign, "
+            "as in --profile=FILE, or say --rootdir"
+        ) from None
+
+
+def evidence_folder(item: pytest.Item) -> Path:
+    """Where the evidence of a test goes."""
+    info = info_of(item)
+    name = evidence.folder_name(info.id if info else item.name, item.nodeid)
+    return item.config.stash[STATE].run / "evidence" / name
