@@ -90,10 +90,13 @@ def _open_sqlite(address: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return  # a reader: it sees the last commit, takes no lock and waits for nobody
         # Accepting a job waits for the disk, so that it survives a power cut. Everything later may be lost
         # in one: it is done again, and results are looked for on disk first. No crash of a process loses
         # anything.
-        level = "FULL" if connection.get_execution_options().get("durable") else "NORMAL"
+        level = "FULL" if options.get("durable") else "NORMAL"
         connection.exec_driver_sql(f"PRAGMA synchronous={level}")
         # Take the write lock first: a transaction that upgrades from reading can fail without waiting.
         connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -121,22 +121,25 @@ class Store:
 
     def claim(self, job_id: str, route: str) -> Claim | None:
         """Take the effect lease; None when the job has ended or somebody else holds it."""
-        now = self._clock()
-        free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= now)
-        change = (
-            update(jobs)
-            .where(free)
-            .values(state="running", attempt=jobs.c.attempt + 1, lease_until=now + self.lease_s, route=route)
-        )
+        free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= self._clock())
+        with (
+            self._reader.connect() as connection
+        ):  # who waits for a lease asks often: asking must lock nothing
+            if connection.execute(select(jobs.c.job_id).where(free)).first() is None:
+                return None
         with self._writing() as connection:
-            if connection.execute(change).rowcount != 1:
+            until = self._clock() + self.lease_s  # begins now: the wait for the database may have been long
+            taken = {"state": "running", "attempt": jobs.c.attempt + 1, "lease_until": until, "route": route}
+            if connection.execute(update(jobs).where(free).values(taken)).rowcount != 1:
                 return None
             attempt = connection.execute(select(jobs.c.attempt).where(jobs.c.job_id == job_id)).scalar_one()
         return Claim(job_id, attempt)
 
     def extend(self, claim: Claim) -> bool:
         """The heartbeat: hold the lease for another term; False when it belongs to somebody else by now."""
-        return self._change(_held(claim), lease_until=self._clock() + self.lease_s)
+        with self._writing() as connection:
+            change = update(jobs).where(_held(claim)).values(lease_until=self._clock() + self.lease_s)
+            return connection.execute(change).rowcount == 1
 
     def release(self, claim: Claim, error: str) -> bool:
         """Give the lease back with nothing done, so that the next attempt need not wait for it to expire."""

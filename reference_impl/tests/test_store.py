@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,9 @@ from reference_impl.job import Job
 from reference_impl.store import Claim, Record, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Connection
 
 JOB = Job("j1", "e1", "c1", title='A "title"\n', trace="t" * 32)
 MANY = 8
@@ -151,6 +154,48 @@ def test_a_job_that_can_never_be_done_ends_failed(store: Store) -> None:
     assert claim
     assert store.fail(claim, "not a WAV file")
     assert (found(store).ended, found(store).error) == (True, "not a WAV file")
+
+
+def test_who_only_looks_waits_for_nobody(store: Store) -> None:
+    """A look during a slow publication, such as the status of an episode or who waits for its lease."""
+    store.add(Job("j2", "e2", "c"))
+    claim = store.claim("j1", "inline")
+    assert claim
+    seen: list[object] = []
+
+    def look() -> None:
+        seen.extend(
+            [found(store).state, store.of_episode("e2"), store.unsettled(), store.claim("j1", "inline")]
+        )
+
+    looking = threading.Thread(target=look)
+
+    def publish_slowly() -> None:
+        looking.start()
+        looking.join(timeout=4)  # shorter than a writer would wait for the database
+
+    assert publish(store, claim, publish_slowly)
+    assert seen == ["running", [found(store, "j2")], True, None]
+
+
+@pytest.mark.parametrize("change", ["claim", "extend"])
+def test_a_term_begins_when_the_database_is_there_and_not_before_the_wait_for_it(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    claim = store.claim("j1", "inline") if change == "extend" else None
+    real = store._writing
+
+    @contextmanager
+    def waited_for(**options: bool) -> Iterator[Connection]:
+        clock.now += 4
+        with real(**options) as connection:
+            yield connection
+
+    with monkeypatch.context() as busy:
+        busy.setattr(store, "_writing", waited_for)
+        assert store.extend(claim) if claim else store.claim("j1", "inline")
+    clock.now += 4
+    assert store.claim("j1", "inline") is None
 
 
 def test_due_jobs_are_taken_once_oldest_first(store: Store, clock: Clock) -> None:
