@@ -176,12 +176,12 @@ class Assembler:
             self._give_back(run, attempt.reason, attempt.detail)
 
     def _hand_over(self, run: _Run) -> None:
-        self._store.hand_over(run.job.job_id, run.tried)
+        self._store.hand_over(run.record, run.tried)
 
     def _in_background(self, run: _Run, step: Callable[[], None]) -> None:
         if not self._background.submit(lambda: self._guarded(run, step)):
             events.emit(events.DEFERRED, run.job, reason="background-full", delay_s=_FULL_DELAY_S)
-            self._store.give_back(run.job.job_id, _FULL_DELAY_S)
+            self._store.give_back(run.record, _FULL_DELAY_S)
 
     def _guarded(self, run: _Run, step: Callable[[], None]) -> None:
         """Run a step so that not even a bug loses the job."""
@@ -191,9 +191,9 @@ class Assembler:
             self._give_back(run, type(error).__name__, str(error))
 
     def _give_back(self, run: _Run, reason: str, detail: str) -> None:
-        delay_s = min(_RETRY_MAX_S, 2.0 ** min(run.record.dispatches, 10))
+        delay_s = min(_RETRY_MAX_S, 2.0 ** min(run.record.dispatches - 1, 10))
         events.emit(events.DEFERRED, run.job, reason=reason, detail=detail, delay_s=delay_s)
         try:
-            self._store.give_back(run.job.job_id, delay_s)
+            self._store.give_back(run.record, delay_s)
         except Exception as error:  # noqa: BLE001 — then the claim on the job runs out instead
             events.emit(events.STORE_FAILED, run.job, reason=type(error).__name__, detail=str(error))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
@@ -122,9 +122,8 @@ class Store:
     def claim(self, job_id: str, route: str) -> Claim | None:
         """Take the effect lease; None when the job has ended or somebody else holds it."""
         free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= self._clock())
-        with (
-            self._reader.connect() as connection
-        ):  # who waits for a lease asks often: asking must lock nothing
+        # Who waits for a lease asks often, so asking must lock nothing.
+        with self._reader.connect() as connection:
             if connection.execute(select(jobs.c.job_id).where(free)).first() is None:
                 return None
         with self._writing() as connection:
@@ -173,6 +172,7 @@ class Store:
     def take_due(self, dispatcher: str, limit: int, overdue_s: float) -> list[Record]:
         """Make this dispatcher responsible for up to `limit` jobs that nobody looks after, oldest first.
 
+        What it gets says whether each was handed over before, and is its title to `hand_over` and `give_back`.
         These are: accepted and never dispatched, given back and due again, left behind by a process that
         died, and handed over more than `overdue_s` ago without anybody working on them now.
         """
@@ -187,15 +187,16 @@ class Store:
             rows = connection.execute(query).all()
         taken = []
         for row in rows:
-            mine = and_(jobs.c.job_id == row.job_id, waiting)
+            as_it_was = _record(row)
+            mine = replace(as_it_was, dispatches=as_it_was.dispatches + 1)
             if self._change(
-                mine,
+                and_(_responsible(as_it_was), waiting),
                 dispatch="pending",
                 dispatcher=dispatcher,
                 dispatch_until=now + self.lease_s,
-                dispatches=jobs.c.dispatches + 1,
+                dispatches=mine.dispatches,
             ):
-                taken.append(_record(row))
+                taken.append(mine)
         return taken
 
     def keep_dispatches(self, dispatcher: str) -> None:
@@ -203,10 +204,13 @@ class Store:
         mine = and_(jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending", jobs.c.settled.is_(False))
         self._change(mine, dispatch_until=self._clock() + self.lease_s)
 
-    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
-        """Somebody confirmed the job: the dispatcher's part is done. `tried` failed before."""
-        self._change(
-            jobs.c.job_id == job_id,
+    def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:
+        """Somebody confirmed the job: the dispatcher's part is done. `tried` failed before.
+
+        False, and nothing changes, when another dispatcher took the job up meanwhile: it decides now.
+        """
+        return self._change(
+            _responsible(taken),
             dispatch="handed_over",
             dispatcher="",
             dispatch_until=0.0,
@@ -214,10 +218,10 @@ class Store:
             tried=",".join(tried),
         )
 
-    def give_back(self, job_id: str, delay_s: float) -> None:
-        """Nobody looks after the job any more; it is due again after `delay_s`."""
-        self._change(
-            jobs.c.job_id == job_id,
+    def give_back(self, taken: Record, delay_s: float) -> bool:
+        """Nobody looks after the job any more; it is due again after `delay_s`. False as for `hand_over`."""
+        return self._change(
+            _responsible(taken),
             dispatcher="",
             dispatch_until=0.0,
             due_at=self._clock() + delay_s,
@@ -283,6 +287,11 @@ def _held(claim: Claim) -> ColumnElement[bool]:
     # The attempt number decides and not the time: a lease that has run out still belongs to its holder until
     # somebody else takes it.
     return and_(jobs.c.job_id == claim.job_id, jobs.c.attempt == claim.attempt, jobs.c.state == "running")
+
+
+def _responsible(taken: Record) -> ColumnElement[bool]:
+    # As with the attempt of a claim: the number of dispatches tells this one from every earlier and later one.
+    return and_(jobs.c.job_id == taken.job.job_id, jobs.c.dispatches == taken.dispatches)
 
 
 def _record(row: Row[Any]) -> Record:

@@ -218,11 +218,24 @@ def test_a_dispatch_is_kept_by_its_heartbeat_and_lost_without(store: Store, cloc
 
 
 def test_what_is_given_back_is_due_later(store: Store, clock: Clock) -> None:
-    store.take_due("a", 1, 60)
-    store.give_back("j1", 3)
+    (first,) = store.take_due("a", 1, 60)
+    assert store.give_back(first, 3)
     assert store.take_due("b", 1, 60) == []
     clock.now += 3
-    assert [r.dispatches for r in store.take_due("b", 1, 60)] == [1]
+    (second,) = store.take_due("b", 1, 60)
+    assert (first.dispatches, second.dispatches) == (1, 2)
+
+
+def test_who_lost_the_dispatch_decides_nothing(store: Store, clock: Clock) -> None:
+    (late,) = store.take_due("a", 1, 60)
+    clock.now += 6
+    (now,) = store.take_due("b", 1, 60)
+    assert not store.hand_over(late, ("worker_direct",))
+    assert not store.give_back(late, 0)
+    assert not found(store).handed_over
+    assert store.take_due("c", 1, 60) == []
+    assert store.hand_over(now, ())
+    assert (found(store).handed_over, found(store).tried) == (True, ())
 
 
 def test_at_shut_down_everything_is_due_at_once(store: Store) -> None:
@@ -232,8 +245,8 @@ def test_at_shut_down_everything_is_due_at_once(store: Store) -> None:
 
 
 def test_what_was_handed_over_and_never_done_is_due_again(store: Store, clock: Clock) -> None:
-    store.take_due("a", 1, 60)
-    store.hand_over("j1", ("cloud_tasks",))
+    (taken,) = store.take_due("a", 1, 60)
+    store.hand_over(taken, ("cloud_tasks",))
     clock.now += 59
     assert store.take_due("a", 1, 60) == []
     clock.now += 1
@@ -242,8 +255,8 @@ def test_what_was_handed_over_and_never_done_is_due_again(store: Store, clock: C
 
 
 def test_an_overdue_job_that_somebody_works_on_is_left_alone(store: Store, clock: Clock) -> None:
-    store.take_due("a", 1, 60)
-    store.hand_over("j1", ())
+    (taken,) = store.take_due("a", 1, 60)
+    store.hand_over(taken, ())
     clock.now += 100
     assert store.claim("j1", "cloud_tasks")
     assert store.take_due("a", 1, 60) == []
@@ -270,11 +283,11 @@ def finish(store: Store) -> None:
 
 def test_a_job_is_announced_once_when_done_and_handed_over(store: Store) -> None:
     announced: list[Record] = []
-    store.take_due("a", 1, 60)
+    (taken,) = store.take_due("a", 1, 60)
     assert store.unsettled()
     finish(store)
     assert store.settle(announced.append) == 0  # the dispatcher has more to say about it
-    store.hand_over("j1", ("cloud_tasks", "worker_direct"))
+    store.hand_over(taken, ("cloud_tasks", "worker_direct"))
     store.settle(announced.append)
     store.settle(announced.append)
     assert [(r.job.job_id, r.tried) for r in announced] == [("j1", ("cloud_tasks", "worker_direct"))]
@@ -291,8 +304,9 @@ def test_a_finished_job_of_a_dead_dispatcher_is_announced_by_another(store: Stor
 
 
 def test_an_announcement_that_failed_is_made_again(store: Store) -> None:
+    (taken,) = store.take_due("a", 1, 60)
     finish(store)
-    store.hand_over("j1", ())
+    store.hand_over(taken, ())
 
     def fail(_: Record) -> None:
         raise BrokenPipeError
