@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reference_impl.breaker import Breaker
     from reference_impl.job import Job
     from reference_impl.lanes import Lane
+    from reference_impl.routes import Attempt
     from reference_impl.routes.cloud_tasks import CloudTasksRoute
     from reference_impl.routes.direct_worker import WorkerRoute
     from reference_impl.routes.inline import InlineRoute
@@ -139,14 +140,12 @@ class Assembler:
 
     def _worker_confirms(self, run: _Run) -> bool:
         left_s = run.deadline - time.monotonic()
-        skip = self._reason_to_skip_worker(left_s)
-        if skip:
-            events.emit(events.WORKER_SKIPPED, run.job, reason=skip)
-            run.reason = skip
+        skip = self._settings.worker_problem or ("out-of-time" if left_s <= 0 else "")
+        attempt = None if skip else self._breaker.call(lambda: self._call_worker(run, left_s))
+        if attempt is None:
+            run.reason = skip or "circuit-open"
+            events.emit(events.WORKER_SKIPPED, run.job, reason=run.reason)
             return False
-        events.emit(events.TRYING_WORKER, run.job, url=self._settings.worker.assemble)
-        attempt = self._worker.attempt(run.job, min(self._settings.worker_timeout_s, left_s))
-        self._breaker.learn(attempt)
         if attempt.delivered:
             events.emit(events.WORKER_DISPATCHED, run.job, status=attempt.reason)
             return True
@@ -161,12 +160,9 @@ class Assembler:
         run.tried.append(Route.WORKER_DIRECT)
         return False
 
-    def _reason_to_skip_worker(self, left_s: float) -> str:
-        if self._settings.worker_problem:
-            return self._settings.worker_problem
-        if left_s <= 0:
-            return "out-of-time"
-        return "" if self._breaker.allows() else "circuit-open"
+    def _call_worker(self, run: _Run, left_s: float) -> Attempt:
+        events.emit(events.TRYING_WORKER, run.job, url=self._settings.worker.assemble)
+        return self._worker.attempt(run.job, min(self._settings.worker_timeout_s, left_s))
 
     def _run_inline(self, run: _Run) -> None:
         attempt = self._inline.attempt(run.job)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Breaker:
-    """Closed until an attempt is costly; then one trial per window until one is not.
+    """Closed until an attempt is costly; then one attempt at a time, and one per window, until one is not.
 
     Only time-outs open it: a refused connection costs nothing, so there is nothing to save by not trying.
     """
@@ -23,21 +23,25 @@ class Breaker:
         self._clock = clock
         self._lock = threading.Lock()
         self._open = False
+        self._under_way = 0
         self._next_trial_at = 0.0
 
-    def allows(self) -> bool:
-        """True when an attempt may be made now; claims the window's one trial when the breaker is open."""
-        with self._lock:
-            if not self._open:
-                return True
-            if self._clock() < self._next_trial_at:
-                return False
-            self._next_trial_at = self._clock() + self._window_s
-            return True
+    def call(self, make: Callable[[], Attempt]) -> Attempt | None:
+        """Make the attempt and learn from its answer; None, and no attempt is made, while the breaker is open.
 
-    def learn(self, attempt: Attempt) -> None:
-        """Take an attempt's answer into account."""
+        An attempt may last longer than the window: then none follows before it has ended. Raises what `make`
+        raises, which proves nothing about the worker.
+        """
+        with self._lock:
+            if self._open and (self._under_way or self._clock() < self._next_trial_at):
+                return None
+            self._under_way += 1
+        try:
+            attempt = make()
+        finally:
+            with self._lock:
+                self._under_way -= 1
         with self._lock:
             self._open = attempt.costly
-            if attempt.costly:
-                self._next_trial_at = self._clock() + self._window_s
+            self._next_trial_at = self._clock() + self._window_s
+        return attempt

@@ -20,30 +20,65 @@ TIMED_OUT = Attempt(Verdict.AMBIGUOUS, "timeout", costly=True)
 
 
 class TestBreaker:
-    def test_it_stays_closed_for_what_costs_nothing(self) -> None:
-        breaker = Breaker(60)
-        breaker.learn(REFUSED)
-        assert breaker.allows()
+    @pytest.fixture
+    def now(self) -> list[float]:
+        return [0.0]
 
-    def test_a_time_out_opens_it_for_one_window(self) -> None:
-        now = [0.0]
-        breaker = Breaker(10, clock=lambda: now[0])
-        breaker.learn(TIMED_OUT)
+    @pytest.fixture
+    def breaker(self, now: list[float]) -> Breaker:
+        return Breaker(10, clock=lambda: now[0])
+
+    def test_it_stays_closed_for_what_costs_nothing(self, breaker: Breaker) -> None:
+        assert [breaker.call(lambda: REFUSED) for _ in range(2)] == [REFUSED, REFUSED]
+
+    def test_a_time_out_opens_it_for_one_window(self, breaker: Breaker, now: list[float]) -> None:
+        assert breaker.call(lambda: TIMED_OUT) is TIMED_OUT
         now[0] = 9.9
-        assert not breaker.allows()
+        assert breaker.call(lambda: FINE) is None
         now[0] = 10
-        assert breaker.allows()
-        assert not breaker.allows()  # one trial per window
+        assert [breaker.call(lambda: TIMED_OUT) for _ in range(2)] == [TIMED_OUT, None]
 
-    def test_one_answer_closes_it(self) -> None:
-        now = [0.0]
-        breaker = Breaker(10, clock=lambda: now[0])
-        breaker.learn(TIMED_OUT)
+    def test_one_answer_closes_it(self, breaker: Breaker, now: list[float]) -> None:
+        breaker.call(lambda: TIMED_OUT)
         now[0] = 10
-        assert breaker.allows()
-        breaker.learn(FINE)
-        assert breaker.allows()
-        assert breaker.allows()
+        assert [breaker.call(lambda: FINE) for _ in range(2)] == [FINE, FINE]
+
+    def test_a_trial_that_lasts_longer_than_the_window_is_the_only_one(
+        self, breaker: Breaker, now: list[float]
+    ) -> None:
+        breaker.call(lambda: TIMED_OUT)
+        meanwhile: list[Attempt | None] = []
+
+        def slow_trial() -> Attempt:
+            now[0] += 30
+            meanwhile.append(breaker.call(lambda: FINE))
+            return TIMED_OUT
+
+        now[0] = 10
+        assert breaker.call(slow_trial) is TIMED_OUT
+        assert meanwhile == [None]
+        assert breaker.call(lambda: FINE) is None  # the next window begins with the end of the trial
+
+    def test_attempts_that_began_before_it_opened_count_as_trials(
+        self, breaker: Breaker, now: list[float]
+    ) -> None:
+        meanwhile: list[Attempt | None] = []
+
+        def outlasts_the_first_time_out() -> Attempt:
+            breaker.call(lambda: TIMED_OUT)
+            now[0] += 30
+            meanwhile.append(breaker.call(lambda: FINE))
+            return TIMED_OUT
+
+        breaker.call(outlasts_the_first_time_out)
+        assert meanwhile == [None]
+
+    def test_a_bug_in_an_attempt_does_not_keep_it_open(self, breaker: Breaker, now: list[float]) -> None:
+        breaker.call(lambda: TIMED_OUT)
+        now[0] = 10
+        with pytest.raises(ZeroDivisionError):
+            breaker.call(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+        assert breaker.call(lambda: FINE) is FINE
 
 
 class TestLane:
