@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
 BODY_MAX_BYTES = 16 * 1024
+BODY_WITHIN_S = 3.0
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _CLOUD_TRACE = re.compile(r"([0-9a-f]{32})(?:/.*)?")
 
@@ -31,12 +34,21 @@ class BadRequest(Exception):  # noqa: N818 — it is the HTTP status's name
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, never more of it than the bound. Raises BadRequest 413."""
+    """The body, never more of it than the bound, and never waited for longer. Raises BadRequest 413 or 408.
+
+    Whoever sends half a body and waits would otherwise keep a server from ever shutting down.
+    """
     body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_MAX_BYTES:
-            raise BadRequest(413, "body", f"the body is longer than {BODY_MAX_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_WITHIN_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_MAX_BYTES:
+                    raise BadRequest(413, "body", f"the body is longer than {BODY_MAX_BYTES} bytes")
+    except TimeoutError:
+        raise BadRequest(408, "body", f"the body did not arrive within {BODY_WITHIN_S:g} s") from None
+    except ClientDisconnect:
+        raise BadRequest(400, "body", "the connection was closed in the middle of the body") from None
     return body
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -77,6 +79,39 @@ def test_a_worker_without_a_free_place_says_that_nothing_was_done(
     assert second.headers["Retry-After"] == "1"
     assert worker.names("j2") == ["worker.request.rejected"]
     assert len(manifests(media, "j1")) == 1
+
+
+def half_a_request(server: Server, path: str) -> socket.socket:
+    """A connection over which half a body has come, and no more will."""
+    connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Tasks-Auth: {SECRET}\r\nContent-Length: 100\r\n\r\n{{"
+    connection.sendall(head.encode())
+    return connection
+
+
+@pytest.mark.parametrize(
+    ("app", "path"),
+    [(WORKER, "/api/tasks/assemble"), (API, "/api/episodes/ep1/assemble")],
+    ids=["worker", "api"],
+)
+def test_who_sends_half_a_body_and_waits_keeps_nobody_from_ending(
+    start: Callable[..., Server], app: str, path: str
+) -> None:
+    server = start(app)
+    with half_a_request(server, path) as connection:
+        began = time.monotonic()
+        server.stop(signal.SIGTERM)
+        assert time.monotonic() - began < 8
+        assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
+    assert [event["reason"] for event in server.events()] == ["body"]
+
+
+def test_who_goes_away_in_the_middle_of_a_body_leaves_one_line(start: Callable[..., Server]) -> None:
+    worker = start(WORKER)
+    half_a_request(worker, "/api/tasks/assemble").close()
+    wait_until(worker.names, "the request to be given up")
+    assert worker.names() == ["worker.request.rejected"]
+    assert "Traceback" not in worker.log()
 
 
 def test_tokens_cannot_be_judged_while_google_cannot_be_reached(
