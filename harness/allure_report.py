@@ -11,7 +11,7 @@ from typing import Any
 from harness.account import account
 from harness.context import SystemRecord
 from harness.errors import Violation
-from harness.ledger import Check
+from harness.ledger import Check, Figure
 
 _TYPES = {".json": "JSON", ".jsonl": "JSON"}
 
@@ -42,8 +42,8 @@ def step(check: Check) -> None:
                 raise Violation(check.finding)
 
 
-def attach(folder: Path, systems: Sequence[SystemRecord]) -> None:
-    """Attach every file of evidence, and the sequence as a drawing."""
+def attach(folder: Path, systems: Sequence[SystemRecord], figures: Sequence[Figure] = ()) -> None:
+    """Attach every file of evidence, the sequence as a drawing, and the figures as a table."""
     if (allure := _allure()) is None:
         return
     from reports.diagram import diagram  # here, because it is needed for Allure alone
@@ -53,3 +53,6 @@ def attach(folder: Path, systems: Sequence[SystemRecord]) -> None:
         allure.attach.file(str(path), name=path.name, attachment_type=kind)
     drawing = diagram(account(systems, ())["story"], standalone=True)
     allure.attach(drawing, name="diagram.svg", attachment_type=allure.attachment_type.SVG)
+    if figures:
+        rows = "".join(f"{figure.name}\t{figure.value}\t{figure.unit}\n" for figure in figures)
+        allure.attach(rows, name="figures.tsv", attachment_type=allure.attachment_type.TSV)

@@ -48,6 +48,7 @@ class ScenarioResult:
         message: what a person reads when it is not a pass.
         folder: the evidence folder's name.
         account: what a reader is shown of it; see ``harness.account``.
+        figures: what it measured; see ``harness.ledger.Figure``.
         files: SHA-256 of each other file in the evidence folder, by name.
     """
 
@@ -63,6 +64,7 @@ class ScenarioResult:
     checks: tuple[str, ...] = field(default=())
     folder: str = ""
     account: Mapping[str, Any] = field(default_factory=dict)
+    figures: tuple[Mapping[str, Any], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -176,6 +178,7 @@ def _read_result(path: Path) -> ScenarioResult:
                 f"{path.parent.name}/{path.name} has version {version!r}; this reads version {VERSION}"
             )
         lists = {key: tuple(document[key]) for key in ("requires", "checks")}
+        lists["figures"] = tuple(document.get("figures", ()))  # evidence of old has none
         result = ScenarioResult(**{**document, **lists, "verdict": Verdict(document["verdict"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise UsageError(f"corrupt evidence: {path.parent.name}/{path.name}: {problem!r}") from None

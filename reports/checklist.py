@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports import proof
+from reports import figures, proof
 from reports.policy import Policy
 from reports.release import release
 
@@ -48,6 +48,7 @@ def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         *(row(entry) for entry in results["requirements"]),
         "",
         *_excluded(document["excluded"]),
+        *_figures(results),
         *_not_passed(results),
         "## Can the suites fail?",
         "",
@@ -112,6 +113,19 @@ def row(entry: Mapping[str, Any], *, links: bool = True) -> str:
         f"| [{_MARK[entry['verdict']]}] | {entry['id']} | {entry['level']} | {entry['verdict']} | {shown_by} "
         f"| {plain(entry['text'])} |"
     )
+
+
+def _figures(results: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for scenario, figure in figures.of_run(results):
+        bound = plain(figures.bound_in_words(figure)) or "-"
+        name, value = plain(figure["name"]), plain(figures.in_words(figure))
+        folder = scenario["folder"]
+        rows.append(f"| {name} | {value} | {bound} | [{plain(folder)}](evidence/{folder}/) |")
+    if not rows:
+        return []
+    head = ["| what was measured | value | bound | scenario |", "| --- | ---: | --- | --- |"]
+    return ["## Figures", "", *head, *rows, ""]
 
 
 def _not_passed(results: Mapping[str, Any]) -> list[str]:

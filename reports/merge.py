@@ -153,7 +153,7 @@ def _requirement(row: Mapping[str, Any]) -> Requirement:
 
 def _scenario(entry: Mapping[str, Any]) -> ScenarioResult:
     known = {key: value for key, value in entry.items() if key in _FIELDS}
-    lists = {"requires": tuple(entry["requires"]), "checks": tuple(entry["checks"])}
+    lists = {key: tuple(entry.get(key, ())) for key in ("requires", "checks", "figures")}
     return ScenarioResult(**{**known, **lists, "verdict": Verdict(entry["verdict"])})
 
 

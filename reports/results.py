@@ -93,6 +93,7 @@ def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
         "verdict": scenario.verdict.value,
         "requires": list(scenario.requires),
         "checks": list(scenario.checks),
+        "figures": list(scenario.figures),
     }
 
 

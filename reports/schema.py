@@ -147,6 +147,18 @@ class Account(_Part):
     judged_by: Literal["", "expectation", "closing"] = ""
 
 
+class Figure(_Part):
+    """A number that a scenario measured; shown, not judged."""
+
+    name: str = Field(min_length=1)
+    value: int | float
+    unit: str = Field(default="", description='"" for a count')
+    at_least: int | float | None = Field(
+        default=None, description="the bound that an expectation set from below"
+    )
+    at_most: int | float | None = Field(default=None, description="the same from above")
+
+
 class Scenario(_Part):
     """One scenario's verdict."""
 
@@ -162,6 +174,7 @@ class Scenario(_Part):
     checks: list[str]
     folder: str
     account: Account
+    figures: list[Figure] = []
     files: dict[str, str]
 
 

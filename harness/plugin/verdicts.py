@@ -59,7 +59,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         if run is not None:
             checks = run.ledger.checks
             shown = account(run.records(), checks, item.stash.get(FINDING, None), closing=run.closing)
-            result = replace(result, checks=evidence.checks_as_text(checks), account=shown)
+            figures = tuple(figure.as_json() for figure in run.ledger.figures)
+            result = replace(result, checks=evidence.checks_as_text(checks), account=shown, figures=figures)
         evidence.write_result(state.run, result, run.planted if run else ())
         report.user_properties.append((PROPERTY, _for_progress(result)))
     return report  # type: ignore[return-value]

@@ -15,6 +15,7 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
         def test_good(prod: System) -> None:
             '''One job goes through.'''
             outcome = prod.assemble().settle()
+            prod.ledger.figure("answer", outcome.job.answer_s, "s", at_most=5)
             outcome.must_take(Route.CLOUD_TASKS)
             outcome.must_take(Route.INLINE)
         """,
@@ -39,4 +40,7 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
         if "attachments" in each.read_text("utf-8")
     ]
     attached = {a["name"] for fixture in container["afters"] for a in fixture.get("attachments", [])}
-    assert {"journal.jsonl", "api.log", "worker.log"} <= attached
+    assert {"journal.jsonl", "api.log", "worker.log", "diagram.svg", "figures.tsv"} <= attached
+    (figure,) = project.results["scenarios"][0]["figures"]
+    assert (figure["name"], figure["unit"], figure["at_most"]) == ("answer", "s", 5)
+    assert 0 < figure["value"] < 5

@@ -27,6 +27,7 @@ RESULT = ScenarioResult(
     message="expected → observed\n",
     checks=("met: is accepted", "not met: has one effect"),
     folder="PROD-X-01-a",
+    figures=({"name": "throughput", "value": 41.7, "unit": "jobs/s", "at_least": 20},),
 )
 
 

@@ -75,3 +75,38 @@ def test_the_ledger_keeps_what_was_met_and_what_was_not() -> None:
 
     assert raised.value.finding is FINDING
     assert ledger.checks == told == [Check("is accepted"), Check("has one effect", FINDING)]
+
+
+def test_the_ledger_keeps_figures_with_the_bounds_they_were_judged_by() -> None:
+    ledger = Ledger()
+    ledger.figure("jobs", 12)
+    ledger.figure("throughput", 41.7, "jobs/s", at_least=20)
+
+    assert [figure.as_json() for figure in ledger.figures] == [
+        {"name": "jobs", "value": 12, "unit": ""},
+        {"name": "throughput", "value": 41.7, "unit": "jobs/s", "at_least": 20},
+    ]
+    assert ledger.checks == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "at_most"),
+    [
+        ("", 1, None),
+        (" ", 1, None),
+        ("jobs", 1, None),
+        ("x", float("nan"), None),
+        ("x", float("inf"), None),
+        ("x", True, None),
+        ("x", 1, float("inf")),
+    ],
+)
+def test_a_figure_without_a_name_or_a_number_is_refused(
+    name: str, value: float, at_most: float | None
+) -> None:
+    ledger = Ledger()
+    ledger.figure("jobs", 12)
+
+    with pytest.raises(ValueError, match="figure"):
+        ledger.figure(name, value, at_most=at_most)
+    assert len(ledger.figures) == 1
