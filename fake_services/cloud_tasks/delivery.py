@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
+from fake_services.cloud_tasks.headers import is_the_services
 from fake_services.cloud_tasks.task_rules import GET, METHODS
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def _http(task: StoredTask, message: Message, authorize: Callable[[Message, str]
             if method == GET:
                 body = b""
         for override in target.header_overrides:
-            _set(headers, override.header.key, override.header.value)
+            if not is_the_services(override.header.key):
+                _set(headers, override.header.key, override.header.value)
         queue_token = target.WhichOneof("authorization_header")
         if queue_token:
             token_config = getattr(target, queue_token)
@@ -124,11 +126,15 @@ def override_url(url: str, override: Message) -> str:
     """A task's URL after its queue's UriOverride.
 
     Source: "Configure Cloud Tasks queues", queue-level routing; RPC reference, UriOverride. Port 0 and an
-    empty query clear theirs.
+    empty query clear theirs. A URL that cannot be read stays as it is: the attempt fails on it.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return url
     fill_only = override.uri_override_enforce_mode == _IF_NOT_EXISTS
-    scheme, host, port, path, query = parts.scheme, parts.hostname or "", parts.port, parts.path, parts.query
+    scheme, path, query = parts.scheme, parts.path, parts.query
     if override.HasField("scheme") and not (fill_only and scheme):
         scheme = "http" if override.scheme == _HTTP else "https"
     if override.HasField("host") and not (fill_only and host):

@@ -21,6 +21,13 @@ __all__ = ["Flight"]
 _REDIRECT_LIMIT = 10
 
 
+class Cancellable(Protocol):
+    """What is under way: a request, or the end of one that never left."""
+
+    def cancel(self) -> None:
+        """Do not go on with it."""
+
+
 class Tower(Protocol):
     """Where flights start and end: the dispatcher."""
 
@@ -47,6 +54,7 @@ class Flight:
 
     __slots__ = (
         "_dispatcher",
+        "_now",
         "_redirects",
         "attempt",
         "fault",
@@ -67,13 +75,14 @@ class Flight:
     ) -> None:
         self._dispatcher = dispatcher
         self._redirects = 0
+        self._now = request  # or, after redirects, its successor
         self.task = task
         self.attempt = attempt
         self.request = request
         self.fault = fault
         self.is_http = request.is_http
         self.timer: Timer | None = None
-        self.handle: object | None = None
+        self.handle: Cancellable | None = None
 
     def send(self, request: Outgoing) -> None:
         """Send the request, or end at once when its URL is none."""
@@ -82,7 +91,9 @@ class Flight:
         except BadUrlError as error:
             self._dispatcher.record_sent(self, request.headers)
             detail = str(error)
-            asyncio.get_running_loop().call_soon(lambda: self._end(None, "bad_url", None, detail))
+            self.handle = asyncio.get_running_loop().call_soon(
+                lambda: self._end(None, "bad_url", None, detail)
+            )
             return
         headers = [("Host", target.host_header), *request.headers]
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
@@ -108,9 +119,12 @@ class Flight:
             and self._dispatcher.follow_redirects
             and self._redirects < _REDIRECT_LIMIT
         ):
-            self._redirects += 1
-            self.send(_redirected(self.request, status, location))
-            return
+            successor = _redirected(self._now, status, location)
+            if successor is not None:
+                self._redirects += 1
+                self._now = successor
+                self.send(successor)
+                return
         self._end(status, "status", result.header("Retry-After"), f"HTTP status code {status}")
 
     def deadline_passed(self) -> None:
@@ -125,7 +139,7 @@ class Flight:
             self.timer.cancel()
             self.timer = None
         if self.handle is not None:
-            self.handle.cancel()  # type: ignore[attr-defined]  # the client's own handle
+            self.handle.cancel()
 
     def _end(self, status: int | None, reason: str, retry_after: str | None, detail: str) -> None:
         if self.timer is not None:
@@ -135,8 +149,13 @@ class Flight:
             self._dispatcher.ended(self, status=status, reason=reason, retry_after=retry_after, detail=detail)
 
 
-def _redirected(request: Outgoing, status: int, location: str) -> Outgoing:
-    url = urljoin(request.url, location)
+def _redirected(request: Outgoing, status: int, location: str) -> Outgoing | None:
+    """The request that a redirect leads to; None when its Location is no address."""
+    try:
+        url = urljoin(request.url, location)
+        parse_url(url)
+    except ValueError:  # BadUrlError is one
+        return None
     if status in {307, 308} or request.method == "HEAD":
         return Outgoing(request.method, url, request.headers, request.body, is_http=True)
     kept = [pair for pair in request.headers if pair[0].lower() not in {"content-type", "content-length"}]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.errors import invalid
+from fake_services.cloud_tasks.headers import check_headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["app_engine_host", "check_retry", "completed", "merged"]
 
 _OUTPUT_ONLY = ("state", "purge_time")
-_HEADER_LIMIT_BYTES = 80 * 1024
 
 
 def completed(given: Message) -> Message:
@@ -169,8 +169,7 @@ def _check_target(queue: Message) -> None:
     for token in ("oauth_token", "oidc_token"):
         if target.HasField(token) and not getattr(target, token).service_account_email:
             raise invalid("service_account_email must be set.")
-    size = sum(
-        len(each.header.key.encode()) + len(each.header.value.encode()) for each in target.header_overrides
+    check_headers(
+        ((each.header.key, each.header.value) for each in target.header_overrides),
+        "HttpTarget.headerOverrides",
     )
-    if size >= _HEADER_LIMIT_BYTES:
-        raise invalid("HttpTarget.headerOverrides must be less than 80 KB in total.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fake_services.cloud_tasks.errors import invalid
+from fake_services.cloud_tasks.headers import check_headers, is_the_services
 from fake_services.cloud_tasks.queue_settings import app_engine_host, check_retry
 
 if TYPE_CHECKING:
@@ -24,10 +25,6 @@ APP_ENGINE_USER_AGENT = "AppEngine-Google; (+http://code.google.com/appengine)"
 
 _S_US = 1_000_000
 _URL_LIMIT = 2083
-_HEADER_LIMIT_BYTES = 80 * 1024
-# Headers that a caller cannot set; the service's own never appear on the stored task.
-_NOT_THE_CALLERS = ("x-google-", "x-appengine-", "x-cloudtasks-")
-_NOT_THE_CALLERS_NAMES = frozenset({"host", "content-length", "user-agent"})
 
 
 def complete_task(task: Message, queue: QueueName, now_us: int, semantics: Semantics) -> int:
@@ -66,8 +63,8 @@ def _complete_http(task: Message) -> None:
     request.http_method = _method(request.http_method, "HttpRequest")
     if request.body and request.http_method not in {POST, PUT, PATCH}:
         raise invalid(f"HttpRequest.body is not allowed for HTTP method {METHODS[request.http_method]}.")
-    _check_headers(request.headers, "HttpRequest")
-    for name in [name for name in request.headers if _is_the_services(name)]:
+    check_headers(request.headers.items(), "HttpRequest.headers")
+    for name in [name for name in request.headers if is_the_services(name)]:
         del request.headers[name]
     request.headers["User-Agent"] = USER_AGENT
     token = request.WhichOneof("authorization_header")
@@ -96,7 +93,7 @@ def _complete_app_engine(task: Message, queue: QueueName) -> None:
         raise invalid(
             f"AppEngineHttpRequest.body is not allowed for HTTP method {METHODS[request.http_method]}."
         )
-    _check_headers(request.headers, "AppEngineHttpRequest")
+    check_headers(request.headers.items(), "AppEngineHttpRequest.headers")
     _complete_app_engine_headers(request)
     request.app_engine_routing.host = app_engine_host(request.app_engine_routing, queue.project)
     if task.HasField("dispatch_deadline"):
@@ -112,7 +109,7 @@ def _complete_app_engine(task: Message, queue: QueueName) -> None:
 def _complete_app_engine_headers(request: Message) -> None:
     headers = request.headers
     own_agent = next((value for name, value in headers.items() if name.lower() == "user-agent"), "")
-    for name in [name for name in headers if _is_the_services(name)]:
+    for name in [name for name in headers if is_the_services(name)]:
         del headers[name]
     headers["User-Agent"] = f"{own_agent} {APP_ENGINE_USER_AGENT}".strip()
     if request.body:
@@ -125,23 +122,6 @@ def _method(given: int, where: str) -> int:
     if given and given not in METHODS:
         raise invalid(f"{where}.httpMethod is not a known HTTP method.")
     return given or POST
-
-
-def _check_headers(headers: Message, where: str) -> None:
-    size = 0
-    for name, value in headers.items():
-        size += len(name.encode()) + len(value.encode())
-        if not name or any(char <= " " or char in ':\x7f"(),/;<=>?@[\\]{}' or char > "~" for char in name):
-            raise invalid(f"{where}.headers contains an invalid header name: {name!r}.")
-        if any(char in "\r\n\0" for char in value):
-            raise invalid(f"{where}.headers contains an invalid value for header {name!r}.")
-    if size >= _HEADER_LIMIT_BYTES:
-        raise invalid(f"{where}.headers must be less than 80 KB in total.")
-
-
-def _is_the_services(name: str) -> bool:
-    lower = name.lower()
-    return lower in _NOT_THE_CALLERS_NAMES or lower.startswith(_NOT_THE_CALLERS)
 
 
 def _duration_us(duration: Message, where: str) -> int:

@@ -37,6 +37,19 @@ def test_a_see_other_is_followed_with_get(frozen: CloudTasks, client: Client, ta
     assert [(each.method, each.body) for each in target.got] == [("POST", b"abc"), ("GET", b"")]
 
 
+def test_each_redirect_starts_from_where_the_one_before_led(
+    frozen: CloudTasks, client: Client, target: Target
+) -> None:
+    target.answers = [(303, {"Location": "/a/b"}), (307, {"Location": "c?d"}), 200]
+    client.create_task(parent=Q, task=task(target.url + "/x/y", body=b"abc"))
+    frozen.run_until_idle()
+    assert [(each.method, each.path) for each in target.got] == [
+        ("POST", "/x/y"),
+        ("GET", "/a/b"),
+        ("GET", "/a/c?d"),
+    ]
+
+
 def test_app_engine_never_follows_and_http_need_not(host: Host, target: Target) -> None:
     config = CloudTasksConfig(
         clock="frozen", app_engine_url=target.url, semantics=Semantics(follow_redirects=False)
