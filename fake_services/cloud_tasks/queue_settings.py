@@ -48,10 +48,19 @@ def completed(given: Message) -> Message:
     if not retry.max_retry_duration.ToMicroseconds():
         retry.ClearField("max_retry_duration")
     _check_backoff_order(retry)
-    if queue.HasField("app_engine_routing_override"):
-        routing = queue.app_engine_routing_override
-        routing.host = app_engine_host(routing, queue.name.split("/")[1])
+    _complete_parts(queue)
     return queue
+
+
+def _complete_parts(queue: Message) -> None:
+    # gcloud clears the routing by an empty one (and a target part by part): an empty part means none.
+    routing = queue.app_engine_routing_override
+    routing.ClearField("host")
+    for part in ("app_engine_routing_override", "http_target", "stackdriver_logging_config"):
+        if not getattr(queue, part).ByteSize():
+            queue.ClearField(part)
+    if queue.HasField("app_engine_routing_override"):
+        routing.host = app_engine_host(routing, queue.name.split("/")[1])
 
 
 def app_engine_host(routing: Message, project: str) -> str:
@@ -85,28 +94,23 @@ def merged(current: Message, given: Message, mask: Iterable[str]) -> Message:
     return result
 
 
-def _copy_path(source: Message, target: Message, path: str) -> None:
-    whole = path
+def _copy_path(source: Message, target: Message, path: str, whole: str = "") -> None:
     first, _, rest = path.partition(".")
-    while rest:
-        field = target.DESCRIPTOR.fields_by_name.get(first)
-        if field is None or field.message_type is None or field.is_repeated:
-            raise _bad_path(whole)
-        source, target = getattr(source, first), getattr(target, first)
-        first, _, rest = rest.partition(".")
     field = target.DESCRIPTOR.fields_by_name.get(first)
-    if field is None:
-        raise _bad_path(whole)
-    if field.is_repeated:
+    if field is None or (rest and (field.message_type is None or field.is_repeated)):
+        raise _bad_path(whole or path)
+    if rest:
+        _copy_path(getattr(source, first), getattr(target, first), rest, whole or path)
+        # A part that was cleared field by field is gone, as one that was cleared whole.
+        if not source.HasField(first) and not getattr(target, first).ByteSize():
+            target.ClearField(first)
+    elif field.is_repeated:
         target.ClearField(first)
         getattr(target, first).extend(getattr(source, first))
-    elif field.message_type is not None:
-        if source.HasField(first):
-            getattr(target, first).CopyFrom(getattr(source, first))
-        else:
-            target.ClearField(first)
     elif field.has_presence and not source.HasField(first):
         target.ClearField(first)
+    elif field.message_type is not None:
+        getattr(target, first).CopyFrom(getattr(source, first))
     else:
         setattr(target, first, getattr(source, first))
 

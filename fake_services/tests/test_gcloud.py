@@ -84,6 +84,39 @@ def test_queues(gcloud: Gcloud) -> None:
     assert "existed too recently" in said
 
 
+def test_a_queues_own_target(gcloud: Gcloud) -> None:
+    gcloud(
+        "tasks", "queues", "create", "q", LOCATION, "--log-sampling-ratio=0.5", "--routing-override=service:s",
+    )  # fmt: skip
+    gcloud(
+        "tasks", "queues", "update", "q", LOCATION, "--clear-log-sampling-ratio", "--clear-routing-override",
+        "--http-uri-override=scheme:HTTP,host:h.test,port:8080,path:/a,query:x=1,mode:IF_NOT_EXISTS",
+        "--http-method-override=PUT", "--http-header-override=A: b",
+        "--http-oidc-service-account-email-override=a@p", "--http-oidc-token-audience-override=x",
+    )  # fmt: skip
+    queue = gcloud("tasks", "queues", "describe", "q", LOCATION)
+    assert queue["httpTarget"] == {
+        "uriOverride": {
+            "scheme": "HTTP",
+            "host": "h.test",
+            "port": "8080",
+            "pathOverride": {"path": "/a"},
+            "queryOverride": {"queryParams": "x=1"},
+            "uriOverrideEnforceMode": "IF_NOT_EXISTS",
+        },
+        "httpMethod": "PUT",
+        "headerOverrides": [{"header": {"key": "A", "value": "b"}}],
+        "oidcToken": {"serviceAccountEmail": "a@p", "audience": "x"},
+    }
+    assert not {"stackdriverLoggingConfig", "appEngineRoutingOverride"} & set(queue)
+    gcloud(
+        "tasks", "queues", "update", "q", LOCATION, "--clear-http-uri-override", "--clear-http-method-override",
+        "--clear-http-header-override", "--clear-http-oidc-service-account-email-override",
+        "--clear-http-oidc-token-audience-override",
+    )  # fmt: skip
+    assert "httpTarget" not in gcloud("tasks", "queues", "describe", "q", LOCATION)
+
+
 def test_tasks(gcloud: Gcloud, fake: CloudTasks, target: Target) -> None:
     fake.create_queue("projects/p/locations/us-central1/queues/q")
     gcloud("tasks", "queues", "pause", "q", LOCATION)
@@ -118,7 +151,7 @@ def test_buffered_tasks(gcloud: Gcloud, fake: CloudTasks, target: Target) -> Non
     assert [each.path for each in target.got] == ["/buffered", "/buffered"]
 
 
-def test_policies_and_locations(gcloud: Gcloud, fake: CloudTasks) -> None:
+def test_policies_and_locations(gcloud: Gcloud, fake: CloudTasks, tmp_path: Path) -> None:
     fake.create_queue("projects/p/locations/us-central1/queues/q")
     assert set(gcloud("tasks", "queues", "get-iam-policy", "q", LOCATION)) == {"etag"}
     gcloud(
@@ -127,9 +160,28 @@ def test_policies_and_locations(gcloud: Gcloud, fake: CloudTasks) -> None:
     )  # fmt: skip
     policy = gcloud("tasks", "queues", "get-iam-policy", "q", LOCATION)
     assert policy["bindings"] == [{"members": ["user:a@example.com"], "role": "roles/cloudtasks.viewer"}]
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps({"bindings": policy["bindings"], "etag": policy["etag"]}))
+    gcloud("tasks", "queues", "set-iam-policy", "q", LOCATION, str(file))
+    assert "concurrent policy changes" in gcloud(
+        "tasks", "queues", "set-iam-policy", "q", LOCATION, str(file), fails=True
+    )
+    gcloud(
+        "tasks", "queues", "remove-iam-policy-binding", "q", LOCATION, "--member=user:a@example.com",
+        "--role=roles/cloudtasks.viewer",
+    )  # fmt: skip
+    assert "bindings" not in gcloud("tasks", "queues", "get-iam-policy", "q", LOCATION)
     assert "us-central1" in [each["locationId"] for each in gcloud("tasks", "locations", "list")]
     described = gcloud("tasks", "locations", "describe", "us-central1")
     assert described["name"] == "projects/p/locations/us-central1"
+
+
+def test_encryption_settings(gcloud: Gcloud) -> None:
+    key = "projects/p/locations/us-central1/keyRings/r/cryptoKeys/k"
+    gcloud("tasks", "cmek-config", "update", LOCATION, f"--kms-key-name={key}")
+    assert gcloud("tasks", "cmek-config", "describe", LOCATION)["kmsKey"] == key
+    gcloud("tasks", "cmek-config", "update", LOCATION, "--clear-kms-key")
+    assert "kmsKey" not in gcloud("tasks", "cmek-config", "describe", LOCATION)
 
 
 def test_beta(gcloud: Gcloud, fake: CloudTasks, target: Target) -> None:
