@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fake_services.cloud_tasks.protos import Message
+    from fake_services.cloud_tasks.queue import TaskQueue
     from fake_services.cloud_tasks.state import State
 
 __all__ = ["BETA", "beta_methods"]
@@ -23,8 +24,12 @@ _V2 = "google.cloud.tasks.v2."
 
 Json = dict[str, Any]
 
-# Queue settings that v2 does not have, with their defaults. Source: RPC reference v2beta3, Queue.
-_ONLY_IN_BETA: Json = {"taskTtl": "2678400s", "tombstoneTtl": "3600s", "type": "PUSH"}
+# Queue settings that v2 does not have. Source: RPC reference v2beta3, Queue.
+_ONLY_IN_BETA = frozenset({"taskTtl", "tombstoneTtl", "type"})
+_DAY_S = 86_400
+_TASK_TTL_S = (10 * _DAY_S, 3650 * _DAY_S)
+_TOMBSTONE_TTL_S = (3600, 9 * _DAY_S)
+_BURST_LIMIT = 500
 _REPLIES = {
     "ListQueues": "ListQueuesResponse",
     "ListTasks": "ListTasksResponse",
@@ -58,9 +63,10 @@ def _translated(method: Method, state: State) -> Method:
         if "updateMask" in given:
             given["updateMask"] = _mask_to_v2(given["updateMask"])
         read_mask = given.pop("readMask", "")
+        change = _Change(state, request) if "queue" in request.DESCRIPTOR.fields_by_name else None
         reply = method.effect(_from_json(given, method))
-        if "queue" in request.DESCRIPTOR.fields_by_name and request.HasField("queue"):
-            _remember(state, reply.name, request.queue)
+        if change is not None:
+            change.apply()
         reply_name = _REPLIES.get(method.name)
         if reply_name is None:
             return reply
@@ -93,7 +99,7 @@ def _queue_to_v2(queue: Json) -> Json:
         for key, value in queue.items()
         if key not in {*_ONLY_IN_BETA, "appEngineHttpQueue", "stats"}
     }
-    if queue.get("type") == "PULL":
+    if queue.get("type", "PUSH") != "PUSH":
         raise invalid("Pull queues are not supported.")
     if "appEngineHttpQueue" in queue:
         override = queue["appEngineHttpQueue"].get("appEngineRoutingOverride")
@@ -107,24 +113,82 @@ def _queue_to_beta(state: State, queue: Json, read_mask: str) -> Json:
     override = found.pop("appEngineRoutingOverride", None)
     if override is not None:
         found["appEngineHttpQueue"] = {"appEngineRoutingOverride": override}
-    found.update(_ONLY_IN_BETA)
-    kept = state.queues.get(queue["name"])
-    if kept is not None:
-        found.update(kept.beta_settings)
-        if "stats" in read_mask.replace("*", "stats"):
-            found["stats"] = {
-                "tasksCount": str(len(kept.tasks)),
-                "concurrentDispatchesCount": str(kept.cap.in_flight),
-                "effectiveExecutionRate": kept.bucket.rate_per_s,
-            }
-    return found
+    kept = state.queues[queue["name"]]
+    found["type"] = "PUSH"
+    found["taskTtl"] = f"{kept.retention_s:.9f}".rstrip("0").rstrip(".") + "s"
+    found["tombstoneTtl"] = f"{kept.dedup_window_s:.9f}".rstrip("0").rstrip(".") + "s"
+    if not read_mask:
+        return found
+    wanted = {path.split(".")[0] for path in read_mask.split(",")}
+    if wanted & {"stats", "*"}:
+        found["stats"] = _stats(kept, state.now_us)
+    return {key: value for key, value in found.items() if key in wanted or "*" in wanted}
 
 
-def _remember(state: State, name: str, queue: Message) -> None:
-    kept = state.queues.get(name)
-    if kept is not None:
-        given = _as_json(queue)
-        kept.beta_settings.update({key: given[key] for key in ("taskTtl", "tombstoneTtl") if key in given})
+def _stats(queue: TaskQueue, now_us: int) -> Json:
+    stats = protos.message_class(BETA + "QueueStats")(
+        tasks_count=len(queue.tasks),
+        executed_last_minute_count=queue.answered.count(now_us),
+        concurrent_dispatches_count=queue.cap.in_flight,
+        effective_execution_rate=queue.bucket.rate_per_s,
+    )
+    due_us = queue.next_due_us()
+    if due_us is not None:
+        stats.oldest_estimated_arrival_time.FromMicroseconds(due_us)
+    return _as_json(stats)
+
+
+class _Change:
+    """What a CreateQueue or UpdateQueue does to the settings that only v2beta3 has.
+
+    Raises:
+        ApiError: INVALID_ARGUMENT for a value beyond its limits, before anything has changed.
+    """
+
+    def __init__(self, state: State, request: Message) -> None:
+        self._state = state
+        self._given = given = request.queue
+        before = state.queues.get(given.name)
+        paths = (
+            set(request.update_mask.paths)
+            if before is not None and hasattr(request, "update_mask")
+            else set()
+        )
+        self._own_burst = before.own_burst if before is not None else None
+        whole = not paths or "*" in paths
+        self._task_ttl = whole or "task_ttl" in paths
+        self._tombstone_ttl = whole or "tombstone_ttl" in paths
+        # A burst size that nobody names is kept until the rate changes.
+        self._burst = whole or bool(
+            paths & {f"rate_limits{part}" for part in ("", ".max_burst_size", ".max_dispatches_per_second")}
+        )
+        if self._task_ttl:
+            _check_ttl(given.task_ttl, "taskTtl", _TASK_TTL_S, "10 days and 10 years")
+        if self._tombstone_ttl:
+            _check_ttl(given.tombstone_ttl, "tombstoneTtl", _TOMBSTONE_TTL_S, "1 hour and 9 days")
+        if self._burst and not 0 <= given.rate_limits.max_burst_size <= _BURST_LIMIT:
+            raise invalid(f"RateLimits.maxBurstSize must be between 0 and {_BURST_LIMIT}.")
+
+    def apply(self) -> None:
+        """Called after v2's part of the change."""
+        given = self._given
+        kept = self._state.queues[given.name]
+        self._state.set_only_in_beta(
+            kept,
+            task_s=_seconds(given.task_ttl) or None if self._task_ttl else kept.retention_s,
+            name_s=_seconds(given.tombstone_ttl) or None if self._tombstone_ttl else kept.dedup_window_s,
+            burst=given.rate_limits.max_burst_size or None if self._burst else self._own_burst,
+        )
+
+
+def _check_ttl(given: Message, name: str, limits_s: tuple[int, int], words: str) -> None:
+    least_s, most_s = limits_s
+    if _seconds(given) and not least_s <= _seconds(given) <= most_s:
+        raise invalid(f"Queue.{name} must be between {words}.")
+
+
+def _seconds(duration: Message) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
 
 
 def _mask_to_v2(mask: str) -> str:

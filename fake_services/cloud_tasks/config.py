@@ -118,8 +118,8 @@ class CloudTasksConfig:
 
 
 #: What a configured queue may have besides the fields of a v2 Queue, as queues from queue.yaml do: a burst
-#: size and a de-duplication window of its own, purely linear back-off, and a state to start in.
-NOT_IN_V2 = ("burst_size", "dedup_window_s", "no_doublings", "state")
+#: size, a de-duplication window and a life of tasks of its own, purely linear back-off, and a state to start in.
+NOT_IN_V2 = ("burst_size", "dedup_window_s", "no_doublings", "state", "task_ttl_s")
 
 
 def queue_from(name: str, settings: Mapping[str, object]) -> Message:

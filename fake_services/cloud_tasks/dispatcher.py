@@ -164,12 +164,13 @@ class Dispatcher:
         return True
 
     def _arm_expiry(self, queue: TaskQueue) -> None:
-        retention_us = int(self._semantics.retention_s * 1e6)
+        retention_us = int(queue.retention_s * 1e6)
 
         def expire() -> None:
             with self.lock:
                 queue.expiry_timer = None
                 now_us = self._clock.now_us()
+                retention_us = int(queue.retention_s * 1e6)  # it may have changed meanwhile
                 for task in queue:  # in the order of their creation
                     if task.create_us + retention_us > now_us:
                         break
@@ -179,6 +180,13 @@ class Dispatcher:
 
         oldest = next(iter(queue.tasks.values()))
         queue.expiry_timer = self._clock.call_at(oldest.create_us + retention_us, expire, background=True)
+
+    def retention_changed(self, queue: TaskQueue) -> None:
+        """Tasks of `queue` live longer or shorter from now on."""
+        if queue.expiry_timer is not None:
+            queue.expiry_timer.cancel()
+            queue.expiry_timer = None
+        self.touch(queue)
 
     def _arm(self, queue: TaskQueue, when_us: int, *, is_rate: bool) -> None:
         queue.timer_is_rate = is_rate
@@ -282,6 +290,7 @@ class Dispatcher:
         now_us = self._clock.now_us()
         if status is not None:
             task.response_count += 1
+            queue.answered.add(now_us)
             if not 500 <= status <= 599:
                 task.non_5xx_count += 1
         success = reason == ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.concurrency import ConcurrencyCap
+from fake_services.cloud_tasks.last_minute import LastMinute
 from fake_services.cloud_tasks.rate import TokenBucket, burst_size
 from fake_services.cloud_tasks.retry import RetryPolicy
 from fake_services.cloud_tasks.throttle import Throttle
@@ -65,11 +66,13 @@ class TaskQueue:
         self.timer_us = 0
         self.timer_is_rate = False
         self.expiry_timer: Timer | None = None
-        self.beta_settings: dict[str, object] = {}
         self._semantics = semantics
-        #: Set for queues from queue.yaml; an update of the queue ends it.
+        #: Set by queue.yaml and over v2beta3; an update over v2 ends it.
         self.own_burst: int | None = None
         self.dedup_window_s = semantics.dedup_window_s
+        self.retention_s = semantics.retention_s
+        #: Attempts that got a response.
+        self.answered = LastMinute()
         self._waiting: list[tuple[int, int, StoredTask]] = []
         self._last_entry = 0
         self._taken_until: dict[str, int] = {}
@@ -96,6 +99,18 @@ class TaskQueue:
         self.bucket.configure(
             limits.max_dispatches_per_second * factor, max(1, int(limits.max_burst_size * factor))
         )
+
+    def keep_for(self, *, task_s: float | None, name_s: float | None) -> None:
+        """Say how long tasks live, and how long the name of a task that is gone stays taken.
+
+        Names that are already taken stay so for as long as they were to.
+
+        Args:
+            task_s: Seconds after its creation; None for what the semantics say.
+            name_s: Seconds after its end; None for what the semantics say.
+        """
+        self.retention_s = self._semantics.retention_s if task_s is None else task_s
+        self.dedup_window_s = self._semantics.dedup_window_s if name_s is None else name_s
 
     def policy_for(self, task: StoredTask) -> RetryPolicy:
         """The retry settings that apply to `task`: the queue's, under what the task sets itself."""

@@ -1,7 +1,8 @@
 """Imports App Engine's queue.yaml as queue settings.
 
 Source: "queue.yaml reference", and what gcloud's own migration to Cloud Tasks makes of it: unlimited attempts
-by default, task_retry_limit + 1 attempts, a burst of bucket_size (5), names taken for nine days.
+by default, task_retry_limit + 1 attempts, a burst of bucket_size (5), names taken for nine days,
+tasks kept for the longest time that v2beta3 has.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ __all__ = ["queues_from_yaml"]
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _NINE_DAYS_S = 777_600.0
+_TEN_YEARS_S = 315_360_000.0
 _RATE = re.compile(r"(\d+(?:\.\d+)?)/([smhd])")
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 _QUEUE_KEYS = frozenset(
@@ -63,6 +65,7 @@ def _queue(queue: dict[str, Any]) -> dict[str, object]:
         "rate_limits": limits,
         "burst_size": max(1, _number(queue, "bucket_size", 5, where)),
         "dedup_window_s": _NINE_DAYS_S,
+        "task_ttl_s": _TEN_YEARS_S,
         "retry_config": _retry(queue.get("retry_parameters") or {}, where),
     }
     if settings["retry_config"].get("max_doublings") == 0:

@@ -113,8 +113,11 @@ class State:
         if extra.get("no_doublings"):
             queue.settings.retry_config.max_doublings = 0  # which over the API would mean the default
         queue.configure(queue.settings)
-        if "dedup_window_s" in extra:
-            queue.dedup_window_s = float(str(extra["dedup_window_s"]))
+        task_s, name_s = (extra.get(key) for key in ("task_ttl_s", "dedup_window_s"))
+        queue.keep_for(
+            task_s=None if task_s is None else float(str(task_s)),
+            name_s=None if name_s is None else float(str(name_s)),
+        )
         if "state" in extra:
             states = {"RUNNING": RUNNING, "PAUSED": PAUSED, "DISABLED": DISABLED}
             queue.settings.state = states[str(extra["state"])]
@@ -222,6 +225,15 @@ class State:
             purge()
         return queue.settings
 
+    def set_only_in_beta(
+        self, queue: TaskQueue, *, task_s: float | None, name_s: float | None, burst: int | None
+    ) -> None:
+        """Settings of a queue that only v2beta3 has; None is the default."""
+        queue.keep_for(task_s=task_s, name_s=name_s)
+        queue.own_burst = burst
+        queue.configure(queue.settings)
+        self._dispatcher.retention_changed(queue)
+
     def queue(self, name: str) -> TaskQueue:
         """The queue of this name.
 
@@ -290,6 +302,11 @@ class State:
             task_id = f"{self._random.getrandbits(64):020d}"
             if task_id not in queue.tasks:
                 return task_id
+
+    @property
+    def now_us(self) -> int:
+        """The time now."""
+        return self._clock.now_us()
 
     def random_bits(self, count: int) -> int:
         """From the same seeded source as task ids."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_services.cloud_tasks import CloudTasks, CloudTasksConfig
+from fake_services.cloud_tasks.last_minute import LastMinute
 from fake_services.cloud_tasks.rate import TokenBucket, burst_size
 from fake_services.cloud_tasks.throttle import Throttle, retry_after_us
 from fake_services.tests.conftest import client_of
@@ -137,3 +138,15 @@ def test_a_queue_keeps_to_its_concurrency(host: Host, target: Target) -> None:
         fake.advance(0)
         assert len(target.got) == 4
     host.stop(fake)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 40 * S)), max_size=300))
+def test_the_last_minute_is_a_plain_list_of_times(steps: list[tuple[bool, int]]) -> None:
+    minute, now_us, times = LastMinute(), 0, []
+    for happened, gap_us in steps:
+        now_us += gap_us
+        if happened:
+            minute.add(now_us)
+            times.append(now_us // S)
+        else:
+            assert minute.count(now_us) == len([each for each in times if each > now_us // S - 60])
