@@ -34,6 +34,22 @@ _ENGINE_OPTIONS: dict[str, Any] = {
     "pool_timeout": BUSY_TIMEOUT_S,
     "hide_parameters": True,  # an error's text goes to the log, and parameters hold what users wrote
 }
+# Source: PostgreSQL's documentation, libpq's "Parameter Key Words" and "Client Connection Defaults"; in the units
+# that each has.
+_LIBPQ = {
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+_SESSION = {
+    "statement_timeout": round(BUSY_TIMEOUT_S * 1000),
+    # How soon the server ends the transaction, and with it the locks, of a machine that is gone without a word.
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+}
 _SCHEMA_LOCK = 7_264_011  # any number that other programs in the same database are unlikely to use
 
 metadata = MetaData()
@@ -76,7 +92,19 @@ def open_database(url: str) -> Engine:
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() == "sqlite":
         return _open_sqlite(address)
-    engine = create_engine(address, pool_pre_ping=True, **_ENGINE_OPTIONS)
+    return _open_postgresql(address)
+
+
+def _open_postgresql(address: URL) -> Engine:
+    """Every wait has an end: for a connection, for a lock, for a server that is cut off from us or we from it."""
+    limits = {name: value for name, value in _LIBPQ.items() if name not in address.query}
+    engine = create_engine(address, pool_pre_ping=True, connect_args=limits, **_ENGINE_OPTIONS)
+
+    @event.listens_for(engine, "connect")
+    def _limit(connection: Any, _: object) -> None:
+        connection.execute("; ".join(f"SET {name} = {value}" for name, value in _SESSION.items()))
+        connection.commit()
+
     _create_schema(engine)
     return engine
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BINARIES = Path("/usr/lib/postgresql")
 _END_TIMEOUT_S = 90  # a disk that is busy with something else makes removing the folder slow
@@ -66,6 +71,20 @@ class Postgres:
         name = f"test{self._count}"
         self._run("createdb", "-h", str(self.folder), "-U", "tests", name)
         return f"postgresql://tests@/{name}?host={self.folder}"
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile it takes connections and requests, and answers none, as on a disk that hangs."""
+        first = int((self.folder / "data/postmaster.pid").read_text().split()[0])
+        others = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        everybody = [first, *map(int, others)]
+        for pid in everybody:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in everybody:
+                os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
         """Stop the server and remove its folder."""
