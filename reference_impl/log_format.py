@@ -16,13 +16,14 @@ import sys
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _BARE = re.compile(r"[A-Za-z0-9_./:@+,;%*-]+")
 _MASK = "***"
+_BACKSLASH = r"\\"
+_BASE64_MIN_CHARS = 8  # what is left of a very short secret would be found in any base64
 _VALUE_MAX_CHARS = 2000  # a remote error message can be arbitrarily long; a log line must not be
 
 
@@ -41,23 +42,48 @@ def _value(value: object) -> str:
 
 
 class Redactor:
-    """Replaces known secrets, also URL-encoded or in base64, wherever they appear in a text."""
+    """Replaces known secrets wherever they appear in a text, also as other programs would repeat them."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        shapes: set[str] = set()
-        for secret in secrets:
-            if secret:
-                raw = secret.encode()
-                shapes |= {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-                for encode in (base64.b64encode, base64.urlsafe_b64encode):
-                    shapes |= {encode(raw).decode(), encode(raw).decode().rstrip("=")}
-        # Longest first: a secret must not be half-masked because a shorter shape of it matched earlier.
-        parts = [re.escape(shape) for shape in sorted(shapes, key=len, reverse=True)]
-        self._pattern = re.compile("|".join(parts)) if parts else None
+        # Longest first: a secret must not be half-masked because it begins with a shorter one.
+        known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        shapes = [shape for secret in known for shape in (_spelt(secret), *_in_base64(secret))]
+        self._pattern = re.compile("|".join(shapes)) if shapes else None
 
     def __call__(self, text: str) -> str:
         """The text with every shape of every secret masked."""
         return self._pattern.sub(_MASK, text) if self._pattern else text
+
+
+def _spelt(secret: str) -> str:
+    """A pattern for the secret; each character may be escaped, as libraries differ in which they escape."""
+    return "".join(
+        f"(?:{re.escape(char)}|(?i:{_percent(char)}|{_BACKSLASH}+u{ord(char):04x})"
+        + (rf"|{_BACKSLASH}+{re.escape(char)}" if char in "\"\\/'" else "")
+        + (r"|\+" if char == " " else "")
+        + ")"
+        for char in secret
+    )
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in char.encode())
+
+
+def _in_base64(secret: str) -> Iterable[str]:
+    """Patterns for the secret inside something longer in base64: it may begin at each of three positions.
+
+    What stands around it decides the characters at both ends, so they are left out, unless the secret stands alone.
+    """
+    raw = secret.encode()
+    alone = base64.b64encode(raw).decode().rstrip("=")
+    inside = (
+        base64.b64encode(b"\0" * shift + raw).decode()[skip : (shift + len(raw)) // 3 * 4]
+        for shift, skip in enumerate((0, 2, 3))
+    )
+    for encoded in (alone, *inside):
+        if len(encoded) >= _BASE64_MIN_CHARS:
+            yield re.escape(encoded).replace("/", "[/_]").replace(re.escape("+"), "[+-]") + "=*"
 
 
 class LogSink:

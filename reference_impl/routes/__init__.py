@@ -21,9 +21,9 @@ class Verdict(StrEnum):
 class Attempt:
     """The answer of one attempt.
 
-    `reason` is a short stable slug, `detail` text for people. `permanent` marks a mistake in the
-    configuration that another attempt would meet again. `costly` marks an attempt that ended only because
-    its time was up.
+    `reason` is a short stable slug. `detail` is text for people, uncut: half a secret cannot be masked, so only
+    the log cuts it, after masking. `permanent` marks a mistake in the configuration that another attempt would
+    meet again. `costly` marks an attempt that ended only because its time was up.
     """
 
     verdict: Verdict

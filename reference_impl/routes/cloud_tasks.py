@@ -55,7 +55,6 @@ _NEVER_SENT = (
     ("failed to connect to all addresses", "connect-failed"),
 )
 _DOUBTFUL_CONNECTION = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
-_DETAIL_MAX_CHARS = 500
 
 
 class CloudTasksRoute:
@@ -169,7 +168,7 @@ def _code(error: Exception) -> str:
 def classify(error: Exception) -> Attempt:
     """What an error of CreateTask proves, by the table above."""
     code = _code(error)
-    detail = str(getattr(error, "message", "") or error)[:_DETAIL_MAX_CHARS]
+    detail = str(getattr(error, "message", "") or error)
     if code == "UNAVAILABLE":
         for text, reason in _NEVER_SENT:
             if text in detail:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
 
 _REPLY_MAX_BYTES = 64 * 1024
-_DETAIL_MAX_CHARS = 300
 
 # What each httpx exception proves, the first match wins. Source: HTTPX, "Exceptions"; before a connection
 # exists nothing was sent, and from the first written byte on the worker may have read the whole request.
@@ -162,7 +161,7 @@ def judge_reply(job: Job, status: int, body: bytes) -> Attempt:
         if said in ("done", "failed"):  # either way the job has ended, and its end is in the store
             return Attempt(Verdict.DELIVERED, str(status), said)
         return Attempt(Verdict.AMBIGUOUS, "bad-reply", f"HTTP {status} without the worker's confirmation")
-    detail = body[:_DETAIL_MAX_CHARS].decode(errors="replace")
+    detail = body.decode(errors="replace")
     unclear = status in _AMBIGUOUS_STATUSES and said != NOTHING_DONE
     return Attempt(Verdict.AMBIGUOUS if unclear else Verdict.REJECTED, f"http-{status}", detail)
 
@@ -180,7 +179,7 @@ def _status_said(job: Job, body: bytes) -> str:
 
 def classify(error: Exception) -> Attempt:
     """What an exception of the HTTP client proves, by the tables above."""
-    detail = f"{type(error).__name__}: {error}"[:_DETAIL_MAX_CHARS]
+    detail = f"{type(error).__name__}: {error}"
     for kind, verdict, slug, costly in EXCEPTIONS:
         if isinstance(error, kind):
             return Attempt(verdict, _connect_cause(error) or slug, detail, costly=costly)

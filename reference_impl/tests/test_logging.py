@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 import pytest
+from google.api_core import exceptions as api_exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reference_impl import events, server_log
 from reference_impl.job import Job
 from reference_impl.log_format import Redactor, logfmt
+from reference_impl.routes.cloud_tasks import classify
+from reference_impl.routes.direct_worker import classify as classify_http
+from reference_impl.routes.direct_worker import judge_reply
 from reference_impl.tests.processes import parse_event
 
 if TYPE_CHECKING:
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
     from reference_impl.settings import Settings
 
-SECRET = "a b/c+d=e"
+SECRET = "a b/c+d=e>>>?"
 
 
 @given(st.dictionaries(st.sampled_from(["reason", "detail", "url"]), st.text(max_size=80)))
@@ -48,7 +52,34 @@ def test_long_values_are_cut() -> None:
 
 @pytest.mark.parametrize(
     "shape",
-    [SECRET, quote(SECRET, safe=""), quote_plus(SECRET), base64.b64encode(SECRET.encode()).decode()],
+    [
+        SECRET,
+        quote(SECRET, safe=""),
+        quote(SECRET),
+        quote(SECRET, safe="").lower(),
+        quote_plus(SECRET),
+        SECRET.replace("/", "\\/"),
+        "".join(f"\\u{ord(char):04X}" for char in SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        base64.b64encode(f"worker:{SECRET} and so on".encode()).decode(),
+        base64.b64encode(f"w-api:{SECRET}..".encode()).decode(),
+    ],
+    ids=(
+        [
+            "plain",
+            "url",
+            "url-path",
+            "url-lower",
+            "form",
+            "json-slash",
+            "json-unicode",
+            "base64",
+            "base64-url",
+            "base64-inside",
+            "base64-end",
+        ]
+    ),
 )
 @pytest.mark.parametrize("service", ["", "api"])
 def test_the_secret_is_masked_in_every_shape(
@@ -65,6 +96,21 @@ def test_the_secret_is_masked_in_every_shape(
     assert shape not in out
     assert json.dumps(shape)[1:-1] not in out
     assert "***" in out
+
+
+def test_a_secret_is_masked_before_a_value_is_cut(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or its first half would stand at the end of what was cut, and no pattern would know it."""
+    events.configure(settings(TASKS_AUTH="open-sesame"))
+    job = Job("j1", "e1", "c1")
+    for padding in range(2100):
+        text = "x" * padding + "open-sesame"
+        tasks = classify(api_exceptions.PermissionDenied(text))  # type: ignore[no-untyped-call]
+        events.emit(events.ENQUEUE_FAILED, job, detail=tasks.detail)
+        events.emit(events.WORKER_FAILED, job, detail=judge_reply(job, 500, text.encode()).detail)
+        events.emit(events.WORKER_FAILED, job, detail=classify_http(RuntimeError(text)).detail)
+    assert "open" not in capsys.readouterr().out
 
 
 def test_no_secret_masks_nothing() -> None:
