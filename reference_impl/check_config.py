@@ -130,9 +130,14 @@ def _shown(name: str, environ: Mapping[str, str], settings: Settings) -> str:
 
 def _without_password(url: str) -> str:
     try:
-        return make_url(url).render_as_string(hide_password=True) if url else ""
+        address = make_url(url) if url else None
     except ArgumentError:
         return _MASK  # not understood, so it cannot be known which part is secret
+    if address is None:
+        return ""
+    if "password" in address.query:
+        address = address.update_query_dict({"password": _MASK})
+    return address.render_as_string(hide_password=True)
 
 
 def _pairs(fields: Mapping[str, str]) -> str:

@@ -112,6 +112,12 @@ STORE_FAILED = _event(
 _event("config.invalid_boolean", _WARNING, "name value", "start-up: read as false")
 _event("config.invalid_worker_url", _WARNING, "reason value", "start-up: the worker counts as not configured")
 _event("config.invalid_secret", _WARNING, "name reason", "start-up: the secret counts as not configured")
+_event(
+    "config.no_oidc_audience",
+    _WARNING,
+    "name",
+    "start-up: neither it nor the worker's URL is set: no token is valid",
+)
 _event("config.app_env_unset", _WARNING, "assumed reason", "start-up under Cloud Run: production is assumed")
 
 _sink = LogSink()

@@ -12,11 +12,10 @@ process does not start.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from dotenv import dotenv_values, load_dotenv
 from dotenv.parser import parse_stream
@@ -26,8 +25,10 @@ from reference_impl.values import (
     Flag,
     Secret,
     WorkerUrl,
+    database_password,
     parse_flag,
     parse_worker_url,
+    read_database_url,
     read_number,
 )
 
@@ -98,7 +99,7 @@ class Settings:
     oidc_service_account: str
     oidc_audience: str
     media_root: Path
-    database_url: str
+    database_url: str = field(repr=False)
     enqueue_timeout_s: float
     worker_connect_timeout_s: float
     worker_timeout_s: float
@@ -123,7 +124,7 @@ class Settings:
     @property
     def database_password(self) -> str:
         """The password inside DATABASE_URL, so that logs can mask it; empty when there is none."""
-        return unquote(urlsplit(self.database_url).password or "")
+        return database_password(self.database_url)
 
     @property
     def worker_problem(self) -> str:
@@ -156,6 +157,10 @@ class Settings:
                 )
             )
             secret = ""
+        service_account = environ.get("TASKS_OIDC_SERVICE_ACCOUNT", "").strip()
+        audience = environ.get("TASKS_OIDC_AUDIENCE", "").strip() or (worker.base and worker.assemble)
+        if service_account and not audience:
+            warnings.append(StartUpWarning("config.no_oidc_audience", {"name": "TASKS_OIDC_AUDIENCE"}))
         media_root = Path(environ.get("MEDIA_ROOT", "").strip() or "media").absolute()
         enqueue_s = read_number(environ, "TASKS_ENQUEUE_TIMEOUT_S", 5.0, 0.05, API_BOUND_S - 1)
         worker_s = read_number(environ, "WORKER_TIMEOUT_S", 1800.0, 0.05, 86_400)
@@ -168,10 +173,10 @@ class Settings:
             project=environ.get("GOOGLE_CLOUD_PROJECT", "").strip(),
             location=environ.get("TASKS_LOCATION", "").strip(),
             queue=environ.get("TASKS_QUEUE", "").strip(),
-            oidc_service_account=environ.get("TASKS_OIDC_SERVICE_ACCOUNT", "").strip(),
-            oidc_audience=environ.get("TASKS_OIDC_AUDIENCE", "").strip() or (worker.base and worker.assemble),
+            oidc_service_account=service_account,
+            oidc_audience=audience,
             media_root=media_root,
-            database_url=environ.get("DATABASE_URL", "").strip() or f"sqlite:///{media_root / 'jobs.db'}",
+            database_url=read_database_url(environ, f"sqlite:///{media_root / 'jobs.db'}"),
             enqueue_timeout_s=enqueue_s,
             worker_connect_timeout_s=read_number(environ, "WORKER_CONNECT_TIMEOUT_S", 2.0, 0.05, 60),
             worker_timeout_s=worker_s,

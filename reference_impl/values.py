@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +60,7 @@ def parse_flag(raw: str) -> Flag:
 class WorkerUrl:
     """WORKER_URL_BASE: as written, without trailing slashes when valid, else empty with the reason."""
 
-    raw: str
+    raw: str = field(repr=False)  # `shown` is what people may see
     base: str = ""
     problem: str = ""
 
@@ -92,6 +95,24 @@ def parse_worker_url(raw: str) -> WorkerUrl:
     )
     problem = next((slug for wrong, slug in checks if wrong), "")
     return WorkerUrl(raw, problem=problem) if problem else WorkerUrl(raw, base=raw.rstrip("/"))
+
+
+def read_database_url(environ: Mapping[str, str], default: str) -> str:
+    """The URL of a database that the store knows. Raises ConfigError, which repeats no URL: it may hold a password."""
+    raw = environ.get("DATABASE_URL", "").strip() or default
+    try:
+        kind = make_url(raw).drivername
+    except (ArgumentError, ValueError):
+        raise ConfigError("DATABASE_URL is not a URL such as postgresql://user:password@host/name") from None
+    if kind not in ("sqlite", "postgresql", "postgresql+psycopg"):
+        raise ConfigError(f"DATABASE_URL is for {kind!r}; use sqlite or postgresql")
+    return raw
+
+
+def database_password(url: str) -> str:
+    """The password in a database's URL; empty when there is none."""
+    address = make_url(url)
+    return address.password or str(address.query.get("password", ""))
 
 
 def read_number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:

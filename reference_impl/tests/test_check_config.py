@@ -44,6 +44,17 @@ def test_the_routes_a_job_would_take(
     assert report.worker_reachable == (routes != ("inline",))
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hush-too@db/jobs", "postgresql://me@/jobs?password=hush-too"]
+)
+def test_a_databases_password_is_not_shown(url: str, tmp_path: Path) -> None:
+    row = next(
+        row for row in examine({"DATABASE_URL": url}, tmp_path).variables if row.name == "DATABASE_URL"
+    )
+    assert "hush-too" not in row.raw + row.parsed
+    assert row.raw.startswith("postgresql://me")
+
+
 def test_where_a_value_came_from_and_how_it_was_understood(tmp_path: Path) -> None:
     environ = WORKER | {
         "USE_WORKER_IN_DEV": " YES ",
@@ -56,6 +67,7 @@ def test_where_a_value_came_from_and_how_it_was_understood(tmp_path: Path) -> No
         "https://w.example",
     )
     assert (rows["TASKS_AUTH"].source, rows["TASKS_AUTH"].raw) == (".env.local", "***")
+    assert "secret-too" not in rows["DATABASE_URL"].raw + rows["DATABASE_URL"].parsed
     assert rows["USE_WORKER_IN_DEV"].source == "environment"
     assert rows["JOB_LEASE_S"].source == "default"
     assert "secret-too" not in repr(rows)

@@ -104,7 +104,7 @@ def test_a_secret_is_masked_before_a_value_is_cut(
     """Or its first half would stand at the end of what was cut, and no pattern would know it."""
     events.configure(settings(TASKS_AUTH="open-sesame"))
     job = Job("j1", "e1", "c1")
-    for padding in range(2100):
+    for padding in (*range(280, 310), *range(480, 510), *range(1980, 2010)):
         text = "x" * padding + "open-sesame"
         tasks = classify(api_exceptions.PermissionDenied(text))  # type: ignore[no-untyped-call]
         events.emit(events.ENQUEUE_FAILED, job, detail=tasks.detail)

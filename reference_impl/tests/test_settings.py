@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,43 @@ def test_the_secret_does_not_show_itself() -> None:
     settings = Settings.from_environ({"TASKS_AUTH": "open-sesame"})
     assert settings.tasks_auth.reveal() == "open-sesame"
     assert "open-sesame" not in f"{settings!r} {settings.tasks_auth} {Secret('open-sesame')!r}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:open%2Fsesame@h/d",
+        "postgresql+psycopg://u:open%2Fsesame@h/d",
+        "postgresql://u@/d?password=open/sesame",
+    ],
+)
+def test_a_databases_password_does_not_show_itself(url: str) -> None:
+    settings = Settings.from_environ({"DATABASE_URL": url})
+    assert settings.database_password == "open/sesame"
+    assert "sesame" not in repr(settings)
+    assert "sesame" not in repr(Settings.from_environ({"WORKER_URL_BASE": "http://u:sesame@h"}))
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("sesame", "is not a URL such as postgresql://"),
+        ("postgresql://u:sesame@[::1/d", "is not a URL such as postgresql://"),
+        ("mysql://u:sesame@h/d", "is for 'mysql'; use sqlite or postgresql"),
+        ("postgres://u:sesame@h/d", "is for 'postgres'; use sqlite or postgresql"),
+    ],
+)
+def test_a_database_that_the_store_does_not_know_is_an_error_that_hides_the_url(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match="DATABASE_URL " + re.escape(says)) as error:
+        Settings.from_environ({"DATABASE_URL": url})
+    assert "sesame" not in str(error.value)
+
+
+def test_tokens_without_an_audience_are_a_warning() -> None:
+    account = {"TASKS_OIDC_SERVICE_ACCOUNT": "tasks@proj"}
+    assert [w.event for w in Settings.from_environ(account).warnings] == ["config.no_oidc_audience"]
+    assert Settings.from_environ(account | {"WORKER_URL_BASE": "https://w.example"}).warnings == ()
+    assert Settings.from_environ(account | {"TASKS_OIDC_AUDIENCE": "https://w.example"}).warnings == ()
 
 
 @pytest.mark.parametrize(
