@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
 
 _CERTIFICATES_TTL_S = 3600.0
+_FAILURE_TTL_S = 10.0
 _CLOCK_SKEW_S = 10
 _FETCH_TIMEOUT_S = 5.0
 
@@ -34,13 +35,18 @@ class CertificatesUnavailable(Exception):  # noqa: N818 — it says what is the 
 
 
 class Authenticator:
-    """Checks the credentials of a request. `fetch` gets Google's certificates; tests give their own."""
+    """Checks the credentials of a request. `fetch` gets Google's certificates; tests give it, and a clock."""
 
-    def __init__(self, settings: Settings, fetch: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fetch: Callable[..., Any] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._secret = settings.tasks_auth.reveal().encode()
         self._service_account = settings.oidc_service_account
         self._audience = settings.oidc_audience
-        self._certificates = _CachedFetch(fetch or _fetch)
+        self._certificates = _CachedFetch(fetch or _fetch, clock)
 
     def check(self, headers: Mapping[str, str]) -> None:
         """Return when the caller may. Raises Unauthorised, CertificatesUnavailable; may call Google."""
@@ -73,21 +79,30 @@ class Authenticator:
 
 
 class _CachedFetch:
-    """Fetches the certificates once an hour and not once per task; called by google-auth."""
+    """Fetches the certificates once an hour and not once per task; called by google-auth.
 
-    def __init__(self, fetch: Callable[..., Any]) -> None:
+    A failure is kept for a while too: a fetch may hang for seconds, and everybody with a token, valid or not, waits.
+    """
+
+    def __init__(self, fetch: Callable[..., Any], clock: Callable[[], float]) -> None:
         self._fetch = fetch
+        self._clock = clock
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[float, Any]] = {}
+        self._kept: Any = None
+        self._kept_until = float("-inf")
 
     def __call__(self, url: str, **options: Any) -> Any:
         with self._lock:
-            kept_until, response = self._kept.get(url, (0.0, None))
-            if time.monotonic() >= kept_until:
-                response = self._fetch(url, **options)
-                if response.status == 200:
-                    self._kept[url] = (time.monotonic() + _CERTIFICATES_TTL_S, response)
-            return response
+            if self._clock() >= self._kept_until:
+                try:
+                    self._kept = self._fetch(url, **options)
+                except exceptions.TransportError as error:
+                    self._kept = error
+                fine = getattr(self._kept, "status", None) == 200
+                self._kept_until = self._clock() + (_CERTIFICATES_TTL_S if fine else _FAILURE_TTL_S)
+            if isinstance(self._kept, exceptions.TransportError):
+                raise exceptions.TransportError(str(self._kept))  # type: ignore[no-untyped-call]  # google-auth has no types
+            return self._kept
 
 
 def _fetch(url: str, **options: Any) -> Any:

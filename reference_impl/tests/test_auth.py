@@ -151,20 +151,33 @@ def test_tokens_count_only_when_configured(settings: Callable[..., Settings], go
 def test_certificates_are_kept_and_their_absence_is_not_the_callers_fault(
     settings: Callable[..., Settings],
 ) -> None:
-    google = Google()
-    authenticator = Authenticator(settings(**CONFIGURED), google.fetch)
+    now, google = [0.0], Google()
+    authenticator = Authenticator(settings(**CONFIGURED), google.fetch, clock=lambda: now[0])
+    valid = {"authorization": f"Bearer {google.token()}"}
     google.status = 503
-    with pytest.raises(CertificatesUnavailable):
-        authenticator.check({"authorization": f"Bearer {google.token()}"})
-    google.status = 200
     for _ in range(3):
-        authenticator.check({"authorization": f"Bearer {google.token()}"})
+        with pytest.raises(CertificatesUnavailable):
+            authenticator.check(valid)
+    assert google.asked == 1
+    google.status, now[0] = 200, 10.0
+    for _ in range(3):
+        authenticator.check(valid)
     assert google.asked == 2
+    now[0] += 3600
+    authenticator.check(valid)
+    assert google.asked == 3
 
-    def unreachable(*_: Any, **__: Any) -> None:
+
+def test_many_tokens_wait_once_for_a_google_that_cannot_be_reached(settings: Callable[..., Settings]) -> None:
+    now, asked = [0.0], []
+
+    def unreachable(url: str, **_: Any) -> None:
+        asked.append(url)
+        now[0] += 5  # the time-out
         raise exceptions.TransportError("no route")  # type: ignore[no-untyped-call]
 
-    with pytest.raises(CertificatesUnavailable, match="no route"):
-        Authenticator(settings(**CONFIGURED), unreachable).check(
-            {"authorization": f"Bearer {google.token()}"}
-        )
+    authenticator = Authenticator(settings(**CONFIGURED), unreachable, clock=lambda: now[0])
+    for _ in range(40):
+        with pytest.raises(CertificatesUnavailable, match="no route"):
+            authenticator.check({"authorization": "Bearer a.b.c"})
+    assert len(asked) == 1
