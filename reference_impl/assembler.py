@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
     from reference_impl.store import Record, Store
 
-_FULL_DELAY_S = 1.0
 _RETRY_MAX_S = 60.0
 
 
@@ -176,8 +175,7 @@ class Assembler:
 
     def _in_background(self, run: _Run, step: Callable[[], None]) -> None:
         if not self._background.submit(lambda: self._guarded(run, step)):
-            events.emit(events.DEFERRED, run.job, reason="background-full", delay_s=_FULL_DELAY_S)
-            self._store.give_back(run.record, _FULL_DELAY_S)
+            self._give_back(run, "background-full", "")
 
     def _guarded(self, run: _Run, step: Callable[[], None]) -> None:
         """Run a step so that not even a bug loses the job."""
@@ -187,6 +185,7 @@ class Assembler:
             self._give_back(run, type(error).__name__, str(error))
 
     def _give_back(self, run: _Run, reason: str, detail: str) -> None:
+        # Longer each time: many jobs that wait for a place must not ask Cloud Tasks many times a second.
         delay_s = min(_RETRY_MAX_S, 2.0 ** min(run.record.dispatches - 1, 10))
         events.emit(events.DEFERRED, run.job, reason=reason, detail=detail, delay_s=delay_s)
         try:

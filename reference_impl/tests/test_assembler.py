@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -257,13 +258,21 @@ def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench]) -> None:
     }
 
 
-def test_when_no_thread_is_free_the_job_stays_stored(bench: Callable[..., Bench], store: Store) -> None:
+def test_when_no_thread_is_free_the_job_stays_stored_longer_each_time(
+    bench: Callable[..., Bench], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
     it = bench(cloud_tasks=StandIn(REFUSED))
     release = threading.Event()
     it.lane.submit(lambda: (release.wait(20), None)[1])
     store.add(Job("j1", "ep1", "c1"))
-    (record,) = store.take_due("me", 1, 60)
-    it._assembler.dispatch(record)
+    delays, ahead_s = [], [0.0]
+    store._clock = lambda: time.time() + ahead_s[0]
+    for _ in range(3):
+        (record,) = store.take_due("me", 1, 60)
+        it._assembler.dispatch(record)
+        delays.append(parse_event(capsys.readouterr().out.splitlines()[-1])["delay_s"])
+        ahead_s[0] += 60
+    assert delays == ["1.0", "2.0", "4.0"]
     release.set()
     assert it.lane.drain(10)
     assert it.worker.asked == it.inline.asked == []
