@@ -28,12 +28,16 @@ class Lane:
             return self._threads - self._busy
 
     def submit(self, work: Callable[[], None]) -> bool:
-        """Start `work`, which must not raise; False when the lane is full."""
+        """Start `work`, which must not raise; False when the lane is full, or the process has no thread left."""
         with self._lock:
             if self._busy >= self._threads:
                 return False
             self._busy += 1
-        threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(work,), name=self._name, daemon=True).start()
+        except RuntimeError:  # "can't start new thread"
+            self._left()
+            return False
         return True
 
     def drain(self, timeout_s: float) -> bool:
@@ -45,6 +49,9 @@ class Lane:
         try:
             work()
         finally:
-            with self._lock:
-                self._busy -= 1
-                self._lock.notify_all()
+            self._left()
+
+    def _left(self) -> None:
+        with self._lock:
+            self._busy -= 1
+            self._lock.notify_all()

@@ -11,6 +11,7 @@ import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -54,6 +55,8 @@ def create_app(settings: Settings) -> FastAPI:
         shutdown.listen()
         store = Store(settings.database_url, lease_s=settings.job_lease_s)
         app.state.store = store
+        # Threads of their own: with those that Starlette lends, many assemblies would leave none to turn others away.
+        app.state.threads = CapacityLimiter(settings.worker_threads)
         app.state.effects = Effects(
             store, media, role="worker", assembly_max_s=settings.assembly_max_s, shutdown=shutdown
         )
@@ -91,7 +94,7 @@ def create_app(settings: Settings) -> FastAPI:
             events.emit(events.WORKER_REQUEST_REJECTED, job, reason="no-free-place")
             return _answer(429, job, "not_done", reason="no-free-place")
         try:
-            return await run_in_threadpool(_assemble, app, job, route, settings)
+            return await to_thread.run_sync(_assemble, app, job, route, settings, limiter=app.state.threads)
         finally:
             places.release()
 

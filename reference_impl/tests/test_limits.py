@@ -126,6 +126,27 @@ def test_a_worker_without_a_free_place_says_that_nothing_was_done(
     assert len(manifests(media, "j1")) == 1
 
 
+def test_many_assemblies_leave_a_thread_to_turn_others_away(start: Callable[..., Server]) -> None:
+    many = 44  # more than the threads that the web framework lends
+    worker = start(WORKER, WORKER_THREADS=str(many), ASSEMBLY_BYTES_PER_S="1", SHUTDOWN_GRACE_S="0")
+    senders = [
+        threading.Thread(
+            target=send, args=(worker, TASK | {"job_id": f"j{n}"}), kwargs={"X-Tasks-Auth": SECRET}
+        )
+        for n in range(many)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        wait_until(lambda: worker.names().count("worker.assemble.start") == many, "all to begin", 60)
+        assert send(worker, TASK, **{"X-Tasks-Auth": "wrong"}).status_code == 401
+        assert send(worker, TASK, **{"X-Tasks-Auth": SECRET}).status_code == 429
+    finally:
+        worker.stop(signal.SIGTERM)
+        for sender in senders:
+            sender.join()
+
+
 def half_a_request(server: Server, path: str) -> socket.socket:
     """A connection over which half a body has come, and no more will."""
     connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))

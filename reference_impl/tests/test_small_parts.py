@@ -91,6 +91,16 @@ class TestLane:
         assert lane.drain(10)
         assert lane.free == 2
 
+    def test_a_process_without_a_thread_left_is_a_full_lane(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def cannot(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        lane = Lane("test", 1)
+        with monkeypatch.context() as exhausted:
+            exhausted.setattr(threading.Thread, "start", cannot)
+            assert not lane.submit(lambda: None)
+        assert lane.free == 1
+
 
 class TestJob:
     def test_the_key_and_the_payload_are_fixed(self) -> None:
