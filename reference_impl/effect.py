@@ -91,7 +91,8 @@ class Effects:
             with lease:
                 return self._publish(job, route, claim, lease)
         except UnusableInput as error:
-            self._store.fail(claim, str(error))
+            if not self._store.fail(claim, str(error)):
+                return Outcome(End.NOT_DONE, reason="lease-lost")
             return Outcome(End.FAILED, reason="unusable-input", detail=str(error))
         except GivenBack as error:
             self._store.release(claim, str(error))

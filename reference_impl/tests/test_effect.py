@@ -174,6 +174,20 @@ def test_segments_that_can_never_be_joined_end_the_job(
     assert not list(media.glob("**/*.tmp"))
 
 
+def test_who_was_overtaken_cannot_end_the_job_as_failed(
+    effects: Callable[..., Effects], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_overtaken(*_: object) -> None:
+        assert effects("worker").perform(JOB, Route.CLOUD_TASKS, wait_s=10).end is End.DONE
+        raise UnusableInput("a segment was just being replaced")
+
+    with monkeypatch.context() as slow:
+        slow.setattr(store, "extend", lambda _: True)  # it believes it still holds the lease
+        real = Media.assemble
+        slow.setattr(Media, "assemble", lambda *a: be_overtaken() if a[2] == 1 else real(*a))
+        assert effects().perform(JOB, Route.INLINE, wait_s=0) == Outcome(End.NOT_DONE, reason="lease-lost")
+
+
 def test_segments_of_different_formats_are_named(media: Path) -> None:
     with wave.open(str(media / "episodes/ep1/segments/01.wav"), "wb") as file:
         file.setnchannels(2)
