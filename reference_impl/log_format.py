@@ -117,7 +117,8 @@ class LogSink:
             **{key: _json_value(value) for key, value in (fields or {}).items()},
         }
         if trace:
-            entry["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{trace}"
+            name = f"projects/{self._project}/traces/{trace}" if self._project else trace
+            entry["logging.googleapis.com/trace"] = name
         return json.dumps(entry)
 
     def write(self, line: str) -> None:
@@ -128,8 +129,8 @@ class LogSink:
                 sys.stdout.flush()
             except BrokenPipeError:
                 _write_to_nowhere()
-            except OSError:
-                pass  # a full disk, for example: there may be room for the next line
+            except (OSError, ValueError):
+                pass  # a full disk, for example, or a character that the output's encoding does not have
 
 
 def _write_to_nowhere() -> None:

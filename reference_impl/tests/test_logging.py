@@ -140,6 +140,14 @@ def test_under_cloud_run_each_line_is_one_object(
     assert [entry["message"] for entry in plain] == ["line one", "line two"]
 
 
+def test_without_a_project_the_trace_is_the_id_alone(
+    settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    events.configure(settings(K_SERVICE="worker", APP_ENV="prod"))
+    events.emit(events.WORKER_DONE, Job("j1", "e1", "c1", trace="a" * 32))
+    assert json.loads(capsys.readouterr().out)["logging.googleapis.com/trace"] == "a" * 32
+
+
 def test_json_fields_cannot_forge_an_event_for_a_search_in_raw_lines(
     settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,6 +213,15 @@ def test_a_reader_of_the_log_that_goes_away_takes_nothing_with_it() -> None:
     child.stdout = None
     _, said = child.communicate(b"go\n", timeout=60)
     assert (child.returncode, said) == (0, b"went on")
+
+
+def test_a_character_that_the_output_does_not_have_raises_nothing() -> None:
+    program = "from reference_impl.log_format import LogSink; s = LogSink(); s.write('ü'); s.write('went on')"
+    env = dict(os.environ) | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout == b"went on\n"
 
 
 def test_a_log_on_a_full_disk_raises_nothing() -> None:
