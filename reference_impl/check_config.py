@@ -19,7 +19,8 @@ from sqlalchemy.exc import ArgumentError
 
 from reference_impl import tasks_client
 from reference_impl.job import Route
-from reference_impl.settings import EnvFile, Settings, settings_at_start_up
+from reference_impl.settings import EnvFile, Settings, settings_at_start_up, variables
+from reference_impl.values import Flag, Secret, WorkerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,12 +30,13 @@ _MASK = "***"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One variable: where its value came from, as written (secrets masked), and as understood."""
+    """One variable: where its value came from, as written (secrets masked), as understood, and what it means."""
 
     name: str
     source: str
     raw: str
     parsed: str
+    meaning: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,37 +80,28 @@ def examine(settings: Settings, environ: Mapping[str, str], env_file: EnvFile) -
 
 
 def _rows(settings: Settings, environ: Mapping[str, str], env_file: EnvFile) -> list[Row]:
-    understood: dict[str, object] = {
-        "APP_ENV": settings.mode,
-        "USE_WORKER_IN_DEV": settings.use_worker_in_dev.value,
-        "WORKER_URL_BASE": settings.worker.base or f"invalid: {settings.worker.problem}",
-        "TASKS_AUTH": "set" if settings.tasks_auth else "not usable",
-        "GOOGLE_CLOUD_PROJECT": settings.project,
-        "TASKS_LOCATION": settings.location,
-        "TASKS_QUEUE": settings.queue,
-        "TASKS_OIDC_SERVICE_ACCOUNT": settings.oidc_service_account,
-        "TASKS_OIDC_AUDIENCE": settings.oidc_audience,
-        "MEDIA_ROOT": settings.media_root,
-        "DATABASE_URL": _without_password(settings.database_url),
-        "TASKS_ENQUEUE_TIMEOUT_S": settings.enqueue_timeout_s,
-        "WORKER_CONNECT_TIMEOUT_S": settings.worker_connect_timeout_s,
-        "WORKER_TIMEOUT_S": settings.worker_timeout_s,
-        "WORKER_BREAKER_S": settings.breaker_window_s,
-        "WORKER_THREADS": settings.worker_threads,
-        "HANDOVER_MAX_S": settings.handover_max_s,
-        "ASSEMBLY_MAX_S": settings.assembly_max_s,
-        "ASSEMBLY_BYTES_PER_S": settings.assembly_bytes_per_s,
-        "JOB_LEASE_S": settings.job_lease_s,
-        "JOB_OVERDUE_S": settings.overdue_s,
-        "SHUTDOWN_GRACE_S": settings.shutdown_grace_s,
-        "DISPATCH_THREADS": settings.dispatch_threads,
-        "BACKGROUND_THREADS": settings.background_threads,
-        "K_SERVICE": settings.cloud_run_service,
-    }
     return [
-        Row(name, _source(name, environ, env_file), _shown(name, environ, settings), str(value))
-        for name, value in understood.items()
+        Row(
+            name=variable.name,
+            source=_source(variable.name, environ, env_file),
+            raw=_shown(variable.name, environ, settings),
+            parsed=_understood(getattr(settings, attribute), variable.name),
+            meaning=variable.meaning,
+        )
+        for attribute, variable in variables()
     ]
+
+
+def _understood(value: object, name: str) -> str:
+    match value:
+        case Flag():
+            return str(value.value)
+        case WorkerUrl():
+            return value.base or f"invalid: {value.problem}"
+        case Secret():
+            return "set" if value else "not usable"
+        case _:
+            return _without_password(str(value)) if name == "DATABASE_URL" else str(value)
 
 
 def _source(name: str, environ: Mapping[str, str], env_file: EnvFile) -> str:
@@ -153,10 +146,10 @@ def print_table(report: Report) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table(box=box.SIMPLE, title=f"mode: {report.mode}", title_justify="left")
-    for heading in ("variable", "from", "as written", "as understood"):
+    for heading in ("variable", "from", "as written", "as understood", "meaning"):
         table.add_column(heading, overflow="fold")
     for row in report.variables:
-        table.add_row(row.name, row.source, escape(row.raw), escape(row.parsed))
+        table.add_row(row.name, row.source, escape(row.raw), escape(row.parsed), row.meaning)
     console.print(table)
     for problem in report.problems:
         console.print(f"problem: {escape(problem)}")

@@ -3,6 +3,10 @@
 The store is the queue. One thread takes jobs that are due and hands them to the assembler, keeps this
 process's claim on them alive, and announces jobs that ended. A job that was accepted and then left alone by
 a crash is due again when the claim on it runs out, so a restart needs no recovery code of its own.
+
+Limits: it works between requests. Where a platform gives a process its CPU only while it answers, as Cloud Run does
+unless told otherwise (`--no-cpu-throttling`), or none at all without requests (`--min-instances=1`), background work
+stands still until the next request. It needs a DATABASE_URL that outlives the instance: not SQLite.
 """
 
 from __future__ import annotations

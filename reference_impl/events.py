@@ -103,7 +103,9 @@ WORKER_DONE = _event(
 WORKER_ASSEMBLE_FAILED = _event(
     "worker.assemble.failed", _ERROR, "reason detail", "the job did not get done here"
 )
-WORKER_AUTH_REJECTED = _event("worker.auth.rejected", _WARNING, "reason detail", "answered 401")
+WORKER_AUTH_REJECTED = _event(
+    "worker.auth.rejected", _WARNING, "reason detail", "answered 401, or 503 while no token can be judged"
+)
 WORKER_REQUEST_REJECTED = _event("worker.request.rejected", _WARNING, "reason detail", "answered 4xx")
 
 STORE_FAILED = _event(
@@ -117,6 +119,9 @@ _event(
     _WARNING,
     "name",
     "start-up: neither it nor the worker's URL is set: no token is valid",
+)
+_event(
+    "config.local_database", _WARNING, "name", "start-up under Cloud Run: SQLite's jobs end with the instance"
 )
 _event("config.app_env_unset", _WARNING, "assumed reason", "start-up under Cloud Run: production is assumed")
 

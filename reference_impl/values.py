@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 WORKER_TASK_PATH = "/api/tasks/assemble"
 
@@ -23,12 +19,16 @@ class ConfigError(Exception):
 
 
 class Secret:
-    """A string that shows itself only when asked to, so that it cannot be logged by accident."""
+    """A string that shows itself only when asked to, so that it cannot be logged by accident.
 
-    __slots__ = ("_value",)
+    `problem` says, as a slug, why what was given counts as no secret; empty when there is no such reason.
+    """
 
-    def __init__(self, value: str) -> None:
+    __slots__ = ("_value", "problem")
+
+    def __init__(self, value: str, problem: str = "") -> None:
         self._value = value
+        self.problem = problem
 
     def reveal(self) -> str:
         """The secret itself; for headers and comparisons, never for text that people read."""
@@ -39,6 +39,12 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret('***')" if self._value else "Secret('')"
+
+
+def parse_secret(raw: str) -> Secret:
+    """Read a secret; one that cannot be sent in a header counts as none."""
+    value = raw.strip()
+    return Secret(value) if value.isascii() and value.isprintable() else Secret("", "not-a-header-value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +103,15 @@ def parse_worker_url(raw: str) -> WorkerUrl:
     return WorkerUrl(raw, problem=problem) if problem else WorkerUrl(raw, base=raw.rstrip("/"))
 
 
-def read_database_url(environ: Mapping[str, str], default: str) -> str:
-    """The URL of a database that the store knows. Raises ConfigError, which repeats no URL: it may hold a password."""
-    raw = environ.get("DATABASE_URL", "").strip() or default
+def check_database_url(url: str) -> str:
+    """The URL, if the store knows such a database. Raises ConfigError without the URL, which may hold a password."""
     try:
-        kind = make_url(raw).drivername
+        kind = make_url(url).drivername
     except (ArgumentError, ValueError):
         raise ConfigError("DATABASE_URL is not a URL such as postgresql://user:password@host/name") from None
     if kind not in ("sqlite", "postgresql", "postgresql+psycopg"):
         raise ConfigError(f"DATABASE_URL is for {kind!r}; use sqlite or postgresql")
-    return raw
+    return url
 
 
 def database_password(url: str) -> str:
@@ -115,9 +120,9 @@ def database_password(url: str) -> str:
     return address.password or str(address.query.get("password", ""))
 
 
-def read_number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+def parse_number(name: str, raw: str, low: float, high: float, default: float) -> float:
     """The number that a variable holds, or its default. Raises ConfigError, which names the variable."""
-    raw = environ.get(name, "").strip()
+    raw = raw.strip()
     if not raw:
         return default
     try:

@@ -95,9 +95,10 @@ class WorkerRoute:
         with self._lock:
             if self._client is None:
                 # No connection is kept: a kept one that the worker has closed meanwhile fails in a way that
-                # looks like a lost reply, although nothing was sent.
+                # looks like a lost reply, although nothing was sent. How many there are, the lane bounds.
                 self._client = httpx.Client(
-                    limits=httpx.Limits(max_keepalive_connections=0), follow_redirects=False
+                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                    follow_redirects=False,
                 )
             return self._client
 

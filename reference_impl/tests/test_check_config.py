@@ -102,7 +102,7 @@ def test_the_command(tmp_path: Path) -> None:
     as_json = run(tmp_path, "--json", WORKER_URL_BASE="https://w.example")
     report = json.loads(as_json.stdout)
     assert report["worker_reachable"] is True
-    assert {"name", "source", "raw", "parsed"} == set(report["variables"][0])
+    assert {"name", "source", "raw", "parsed", "meaning"} == set(report["variables"][0])
     assert "hush-hush" not in bad.stdout + good.stdout + as_json.stdout
     unreadable = run(tmp_path, APP_ENV="nowhere")
     assert unreadable.returncode == 1

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reference_impl.settings import Settings
 
 SECRET = "a b/c+d=e>>>?"
+CLOUD_RUN = {"K_SERVICE": "api", "APP_ENV": "prod", "DATABASE_URL": "postgresql://h/d"}
 
 
 @given(st.dictionaries(st.sampled_from(["reason", "detail", "url"]), st.text(max_size=80)))
@@ -129,7 +130,7 @@ def test_a_console_line_is_the_message_alone(capsys: pytest.CaptureFixture[str])
 def test_under_cloud_run_each_line_is_one_object(
     settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events.configure(settings(K_SERVICE="api", APP_ENV="prod", GOOGLE_CLOUD_PROJECT="proj"))
+    events.configure(settings(**CLOUD_RUN, GOOGLE_CLOUD_PROJECT="proj"))
     events.emit(events.ENQUEUE_FAILED, Job("j1", "e1", "c1", trace="a" * 32), severity="ERROR", reason="x")
     events.say("line one", "line two")
     first, *plain = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -143,7 +144,7 @@ def test_under_cloud_run_each_line_is_one_object(
 def test_without_a_project_the_trace_is_the_id_alone(
     settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events.configure(settings(K_SERVICE="worker", APP_ENV="prod"))
+    events.configure(settings(**CLOUD_RUN))
     events.emit(events.WORKER_DONE, Job("j1", "e1", "c1", trace="a" * 32))
     assert json.loads(capsys.readouterr().out)["logging.googleapis.com/trace"] == "a" * 32
 
@@ -151,7 +152,7 @@ def test_without_a_project_the_trace_is_the_id_alone(
 def test_json_fields_cannot_forge_an_event_for_a_search_in_raw_lines(
     settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    events.configure(settings(K_SERVICE="api", APP_ENV="prod"))
+    events.configure(settings(**CLOUD_RUN))
     events.emit(events.REFUSED, reason="title", detail="event=assemble.inline.done")
     assert "event=assemble.inline" not in capsys.readouterr().out
 

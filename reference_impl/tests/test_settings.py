@@ -85,7 +85,7 @@ def test_an_unknown_environment_names_the_known_ones() -> None:
 
 
 def test_unset_under_cloud_run_is_production_with_a_warning() -> None:
-    settings = Settings.from_environ({"K_SERVICE": "api"})
+    settings = Settings.from_environ({"K_SERVICE": "api", "DATABASE_URL": "postgresql://h/d"})
     assert settings.mode is Mode.PRODUCTION
     assert [w.event for w in settings.warnings] == ["config.app_env_unset"]
 
@@ -130,6 +130,13 @@ def test_a_database_that_the_store_does_not_know_is_an_error_that_hides_the_url(
     with pytest.raises(ConfigError, match="DATABASE_URL " + re.escape(says)) as error:
         Settings.from_environ({"DATABASE_URL": url})
     assert "sesame" not in str(error.value)
+
+
+def test_a_database_that_ends_with_the_instance_is_a_warning() -> None:
+    assert [w.event for w in Settings.from_environ({"K_SERVICE": "api", "APP_ENV": "prod"}).warnings] == [
+        "config.local_database"
+    ]
+    assert Settings.from_environ({"APP_ENV": "prod"}).warnings == ()
 
 
 def test_tokens_without_an_audience_are_a_warning() -> None:
