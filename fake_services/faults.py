@@ -52,17 +52,18 @@ class Fault:
             CreateTask takes the name but never runs the task; the gateway passes on half of the body.
         observed: What the caller sees. "timeout" never answers; "reset" drops the connection; "garbage"
             answers what no client can read; "success" claims that all went well.
-        method: Which operations it hits, a glob: at Cloud Tasks an RPC's name ("CreateTask") or "deliver" for
-            attempts; at the gateway the request's path.
+        method: Which operations it hits, a glob: at Cloud Tasks an RPC's name ("CreateTask"), or exactly
+            "deliver" for attempts; at the gateway the request's path.
         match: Hits only operations whose subject contains this text (a task's or queue's name; a path).
         times: How many operations it hits; None means until it is cleared.
         skip: How many matching operations it lets pass first.
-        grpc_code: Name of the code that Cloud Tasks answers; http_status is the gateway's.
-        http_status: The status that the gateway answers.
+        grpc_code: Name of the code that Cloud Tasks answers.
+        http_status: The status that the gateway, or Cloud Tasks over REST, answers (over gRPC, what a client
+            makes of that status); for "deliver", what Cloud Tasks is answered.
         message: The error's text.
         delay_s: Seconds to wait before anything else happens.
-        retry_after_s: Sent as the gateway's Retry-After header, in seconds.
-        body: The gateway's reply body.
+        retry_after_s: Seconds, sent as a Retry-After header; over gRPC as google.rpc.RetryInfo.
+        body: The reply's body, at the gateway or over REST.
         delivery: For method "deliver": "twice" (again after the first ended), "twice_at_once", "delayed" by
             delay_s, "newest_first" (the newest due task overtakes). For "CreateTask", "before_reply": the
             target has the task before its creator has the reply.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.delivery import outgoing
+from fake_services.cloud_tasks.fault_rules import DELIVER, is_for_deliveries, is_for_forced_ones
 from fake_services.cloud_tasks.flight import Flight
 from fake_services.cloud_tasks.retry import next_delay_us
 from fake_services.cloud_tasks.task import Attempt, StoredTask, code_of_status
@@ -36,8 +37,8 @@ class Dispatcher:
 
     Args:
         clock: Tells and keeps the time.
-        journal: Gets attempt.sent, attempt.ended and task.gone.
-        faults: Those with method "deliver" change how tasks go out.
+        journal: Gets attempt.sent (or attempt.withheld, by a fault), attempt.ended and task.gone.
+        faults: Those with method "deliver" change how tasks go out and what becomes of their requests.
         client: Sends the requests.
         semantics: The choices on which sources disagree.
         authorize: Makes an Authorization header for a token configuration.
@@ -70,16 +71,22 @@ class Dispatcher:
         self.counts: dict[tuple[str, str], int] = {}
         #: Does what a fault says shall happen to a queue ("pause", "delete").
         self.on_queue_action: Callable[[TaskQueue, str], None] | None = None
-        #: Called when the last attempt in flight has ended.
+        #: Called when no answer to an attempt is expected any more.
         self.on_landed: Callable[[], None] | None = None
         # A dictionary rather than a set: queues are looked at in the order in which they were touched.
         self._touched: dict[TaskQueue, None] = {}
         self._flights: set[Flight] = set()
+        self._mute: set[Flight] = set()
 
     @property
     def settled(self) -> bool:
-        """Whether no attempt is in flight and no queue waits to be looked at."""
-        return not self._flights and not self._touched
+        """Whether no answer to an attempt is expected and no queue waits to be looked at."""
+        return not self.expected and not self._touched
+
+    @property
+    def expected(self) -> int:
+        """Attempts now being made to which an answer may still come."""
+        return len(self._flights) - len(self._mute)
 
     @property
     def in_flight(self) -> int:
@@ -145,7 +152,7 @@ class Dispatcher:
         self._disarm(queue)
 
     def _send_next(self, queue: TaskQueue, now_us: int) -> bool:
-        fault = self._faults.take("deliver", queue.name) if self._faults.armed else None
+        fault = self._fault_for(queue.next_due(), is_for_deliveries)
         if fault is not None and fault.queue and self.on_queue_action is not None:
             self.on_queue_action(queue, fault.queue)
             return False
@@ -162,6 +169,11 @@ class Dispatcher:
         if fault is not None and fault.delivery == "twice_at_once":
             self._start(task, now_us, None, fault)
         return True
+
+    def _fault_for(self, task: StoredTask | None, only: Callable[[Fault], bool]) -> Fault | None:
+        if not self._faults.armed or task is None:
+            return None
+        return self._faults.take(DELIVER, task.name, only=only)
 
     def _arm_expiry(self, queue: TaskQueue) -> None:
         retention_us = int(queue.retention_s * 1e6)
@@ -222,7 +234,10 @@ class Dispatcher:
         """RunTask: dispatch at once, whatever the schedule, the limits and the queue's state say."""
         now_us = self._clock.now_us()
         task.queue.unschedule(task)
-        self._start(task, now_us, now_us, None)
+        fault = self._fault_for(task, is_for_forced_ones)
+        self._start(task, now_us, now_us, fault)
+        if fault is not None and fault.delivery == "twice_at_once":
+            self._start(task, now_us, now_us, fault)
 
     def _start(self, task: StoredTask, now_us: int, forced_us: int | None, fault: Fault | None) -> None:
         queue = task.queue
@@ -243,11 +258,11 @@ class Dispatcher:
         flight.timer = self._clock.call_at(now_us + deadline_us, flight.deadline_passed)
         flight.send(request)
 
-    def record_sent(self, flight: Flight, headers: list[tuple[str, str]]) -> None:
-        """Journal one request as it leaves."""
+    def record_sent(self, flight: Flight, headers: list[tuple[str, str]], *, withheld: bool = False) -> None:
+        """Journal one request as it leaves, or as a fault withholds it."""
         task, request, attempt, fault = flight.task, flight.request, flight.attempt, flight.fault
         self._journal.record_fields(
-            "attempt.sent",
+            "attempt.withheld" if withheld else "attempt.sent",
             LazyFields(
                 lambda: {
                     "task": task.name,
@@ -285,6 +300,7 @@ class Dispatcher:
             detail: Text for people.
         """
         self._flights.discard(flight)
+        self._mute.discard(flight)
         task, attempt = flight.task, flight.attempt
         queue = task.queue
         now_us = self._clock.now_us()
@@ -329,7 +345,15 @@ class Dispatcher:
         if flight.fault is not None and flight.fault.delivery == "twice":
             self._start(task, now_us, None, None)
         self._look(queue)
-        if not self._flights and self.on_landed is not None:
+        self._tell_landed()
+
+    def muted(self, flight: Flight) -> None:
+        """A fault says that nothing is heard of this attempt before its deadline."""
+        self._mute.add(flight)
+        self._tell_landed()
+
+    def _tell_landed(self) -> None:
+        if not self.expected and self.on_landed is not None:
             self.on_landed()
 
     def _next_us(self, task: StoredTask, base_us: int, now_us: int, at_least_us: int) -> int | None:
@@ -355,3 +379,4 @@ class Dispatcher:
             for flight in list(self._flights):
                 flight.abandon()
             self._flights.clear()
+            self._mute.clear()

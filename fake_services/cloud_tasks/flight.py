@@ -37,11 +37,14 @@ class Tower(Protocol):
     def follow_redirects(self) -> bool:
         """Whether a 3xx with a Location is followed."""
 
-    def record_sent(self, flight: Flight, headers: list[tuple[str, str]]) -> None:
-        """Journal one request as it leaves."""
+    def record_sent(self, flight: Flight, headers: list[tuple[str, str]], *, withheld: bool = False) -> None:
+        """Journal one request as it leaves, or as a fault withholds it."""
 
     def send(self, request: Outgoing, target: Target, headers: list[tuple[str, str]], flight: Flight) -> None:
         """Hand a request to the client."""
+
+    def muted(self, flight: Flight) -> None:
+        """Nothing is heard of an attempt before its deadline."""
 
     def ended(
         self, flight: Flight, *, status: int | None, reason: str, retry_after: str | None, detail: str
@@ -98,12 +101,19 @@ class Flight:
         headers = [("Host", target.host_header), *request.headers]
         if request.body or request.method in {"POST", "PUT", "PATCH"}:
             headers.append(("Content-Length", str(len(request.body))))
+        if self._struck_by is not None and self._struck_by.applied == "no":
+            self._dispatcher.record_sent(self, headers, withheld=True)
+            self.handle = asyncio.get_running_loop().call_soon(self._observe, self._struck_by)
+            return
         if not self._redirects:
             self._dispatcher.record_sent(self, headers)
         self._dispatcher.send(request, target, headers, self)
 
     def answered(self, result: Reply | Failure) -> None:
         """The client has the response, or the reason why there is none."""
+        if self._struck_by is not None:
+            self._observe(self._struck_by)
+            return
         if isinstance(result, Failure):
             self._end(None, result.reason, None, result.detail)
             return
@@ -126,6 +136,25 @@ class Flight:
                 self.send(successor)
                 return
         self._end(status, "status", result.header("Retry-After"), f"HTTP status code {status}")
+
+    @property
+    def _struck_by(self) -> Fault | None:
+        """The fault that says what becomes of the request; the others are about when it goes out."""
+        fault = self.fault
+        return fault if fault is not None and not fault.delivery and not fault.queue else None
+
+    def _observe(self, fault: Fault) -> None:
+        """End as the fault says, whatever happened; a timeout waits for the dispatch deadline."""
+        detail = f"scripted fault {fault.name!r}"
+        if fault.observed == "success":
+            self._end(200, "", None, detail)
+        elif fault.observed == "error":
+            after = None if fault.retry_after_s is None else f"{fault.retry_after_s:g}"
+            self._end(fault.http_status or 503, "status", after, detail)
+        elif fault.observed == "timeout":
+            self._dispatcher.muted(self)
+        else:
+            self._end(None, "reset", None, detail)
 
     def deadline_passed(self) -> None:
         """The dispatch deadline is over: drop the request."""

@@ -159,6 +159,10 @@ class TaskQueue:
             heapq.heappop(waiting)
         return waiting[0][0] if waiting else None
 
+    def next_due(self) -> StoredTask | None:
+        """The first waiting task; None when none waits."""
+        return None if self.next_due_us() is None else self._waiting[0][2]
+
     def pop_due(self, now_us: int, *, newest: bool = False) -> StoredTask | None:
         """Take out the waiting task that is due first; None when none is due.
 

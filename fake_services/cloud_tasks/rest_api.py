@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.buffer import buffer_request
 from fake_services.cloud_tasks.errors import ApiError, invalid
+from fake_services.cloud_tasks.fault_rules import ScriptedError
 from fake_services.cloud_tasks.methods import REST_ROUTES
 from fake_services.cloud_tasks.rpc import Caller, GarbageReply, HangUp, NeverAnswer
 from fake_services.http_server import hang_up, send_garbage
@@ -76,6 +77,10 @@ class RestApi:
             text = _to_json(reply, numbers=numbers)
             if method.name == "BufferTask":
                 text = json.dumps({"task": json.loads(text)})
+        except ScriptedError as error:
+            after = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:g}"}
+            text, kind = (error.body, "text/html") if error.body else (_error_json(error), "application/json")
+            return web.Response(status=error.http_status, text=text, content_type=kind, headers=after)
         except ApiError as error:
             return web.Response(
                 status=error.http_status, text=_error_json(error), content_type="application/json"

@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.admission import resource_of
 from fake_services.cloud_tasks.errors import ApiError
+from fake_services.cloud_tasks.fault_rules import ScriptedError, is_for_calls
 from fake_services.exchange import LazyFields
 from fake_services.hanging import Hanging
 
@@ -147,7 +148,7 @@ class Rpcs:
             HangUp: A fault says that the connection is reset.
             GarbageReply: A fault says that the reply is unreadable.
         """
-        fault = self._faults.take(method.name, _subject(method, raw), only=_is_for_calls)
+        fault = self._faults.take(method.name, _subject(method, raw), only=is_for_calls)
         if fault is None:
             return self.execute(method, raw, caller)
         if fault.delay_s or fault.late:
@@ -174,7 +175,7 @@ class Rpcs:
         if fault.observed == "garbage":
             raise GarbageReply
         if fault.observed == "error":
-            raise _error_of(fault)
+            raise ScriptedError(fault)
         return reply
 
     async def _apply_late(
@@ -209,7 +210,7 @@ class Rpcs:
 
     def _apply_locked(self, method: Method, raw: bytes, caller: Caller, fault: Fault) -> Message:
         observed = {"timeout": "hang", "success": "reply"}.get(fault.observed, fault.observed)
-        error = _error_of(fault)
+        error = ScriptedError(fault)
         code, message = ("OK", "") if fault.observed == "success" else (error.code, error.message)
         if fault.observed in {"timeout", "reset", "garbage"}:
             code = {"timeout": "DEADLINE_EXCEEDED", "reset": "UNAVAILABLE", "garbage": "INTERNAL"}[
@@ -293,10 +294,6 @@ class Rpcs:
         )
 
 
-def _is_for_calls(fault: Fault) -> bool:
-    return fault.method != "deliver"
-
-
 def _parsed(method: Method, raw: bytes) -> Message:
     try:
         return method.request_class.FromString(raw)
@@ -333,11 +330,6 @@ def _empty_reply(method: Method, raw: bytes) -> Message:
                 reply.name = f"{request.parent}/tasks/00000000000000000000"
             return reply
     return protos.Empty()
-
-
-def _error_of(fault: Fault) -> ApiError:
-    code = fault.grpc_code or "UNAVAILABLE"
-    return ApiError(code, fault.message or f"Scripted fault {fault.name!r}.")
 
 
 def _readable(metadata: Sequence[tuple[str, str | bytes]]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from fake_services.cloud_tasks.beta import BETA, beta_methods
 from fake_services.cloud_tasks.buffer import Buffer
 from fake_services.cloud_tasks.config import NOT_IN_V2, CloudTasksConfig, queue_from
 from fake_services.cloud_tasks.dispatcher import Dispatcher
+from fake_services.cloud_tasks.fault_rules import check_fault
 from fake_services.cloud_tasks.grpc_api import GrpcApi
 from fake_services.cloud_tasks.inspection import Inspection
 from fake_services.cloud_tasks.methods import V2, grpc_paths, methods_of
@@ -26,7 +27,7 @@ from fake_services.cloud_tasks.state import State
 from fake_services.cloud_tasks.timekeeper import TimeKeeper, clock_for
 from fake_services.control import ControlPlane
 from fake_services.exchange import Journal
-from fake_services.faults import Fault, FaultBook
+from fake_services.faults import FaultBook
 from fake_services.http_client import HttpClient
 from fake_services.http_server import HttpServer
 
@@ -56,7 +57,7 @@ class CloudTasks:
     def __init__(self, config: CloudTasksConfig | None = None) -> None:
         self.config = config = config or CloudTasksConfig()
         self.journal = journal = Journal("cloud_tasks", config.journal_capacity)
-        self.faults = FaultBook(_check)
+        self.faults = FaultBook(check_fault)
         self._host: Host | None = None
         self._started = False
         self._clock = clock = clock_for(config.clock, config.clock_start_us)
@@ -284,15 +285,6 @@ class CloudTasks:
         self._admission.reset()
         self._make_configured_queues()
         self.journal.clear()
-
-
-def _check(fault: Fault) -> None:
-    if fault.midway or fault.drip_s or fault.late == "reply":
-        raise ValueError(
-            "midway, drip_s and late replies are for the worker gateway, which speaks plain HTTP"
-        )
-    if fault.late and fault.method == "deliver":
-        raise ValueError("late is for calls: a delivery is delayed by delivery 'delayed' and delay_s")
 
 
 def _create_request(name: str, settings: dict[str, object]) -> protos.Message:

@@ -141,7 +141,7 @@ class TimeKeeper:
             left_s = patience_ends - loop.time()
             if left_s <= 0:
                 return
-            if self._dispatcher.in_flight:
+            if self._dispatcher.expected:
                 landed = self._landed = loop.create_future()
                 handle = loop.call_later(left_s, _wake, landed)
                 await landed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -99,20 +97,6 @@ def test_created_only_when_the_caller_has_given_up(
     assert (len(target.got), fake.hanging) == (1, 0)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault(name="f", observed="reset", midway=True),
-        Fault(name="f", applied="yes", observed="success", late="reply"),
-        Fault(name="f", method="deliver", applied="yes", late="request"),
-    ],
-    ids=["midway", "late-reply", "late-delivery"],
-)
-def test_faults_that_make_no_sense_here_are_refused(fake: CloudTasks, fault: Fault) -> None:
-    with pytest.raises(ValueError, match="late"):
-        fake.faults.add(fault)
-
-
 @pytest.mark.parametrize("queue_action", ["pause", "delete"])
 def test_a_queue_paused_or_deleted_in_the_middle_of_a_run(
     fake: CloudTasks, client: Client, queue: str, target: Target, queue_action: Any
@@ -177,14 +161,6 @@ def test_an_error_over_rest(fake: CloudTasks, queue: str) -> None:
     reply = httpx.get(f"{fake.rest_url}/v2/{queue}")
     assert reply.status_code == 429
     assert reply.json() == {"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED"}}
-
-
-def test_faults_from_curl(fake: CloudTasks, queue: str) -> None:
-    fault = {"name": "denied", "method": "GetQueue", "grpc_code": "PERMISSION_DENIED"}
-    command = ["curl", "-sS", "-d", json.dumps(fault), fake.control_url + "/control/faults"]
-    assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == {"ids": [1]}
-    assert httpx.get(f"{fake.rest_url}/v2/{queue}").status_code == 403
-    assert httpx.get(f"{fake.rest_url}/v2/{queue}").status_code == 200
 
 
 def test_connections_are_refused_over_the_control_plane(fake: CloudTasks, queue: str) -> None:
