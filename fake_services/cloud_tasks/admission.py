@@ -36,6 +36,7 @@ _PERMISSION_OF = {
     "ListLocations": "cloudtasks.locations.list",
     "GetLocation": "cloudtasks.locations.get",
 }
+_ACT_AS = "iam.serviceAccounts.actAs"
 _FULL = 2
 _LISTS = frozenset({"ListQueues", "ListTasks", "ListLocations"})
 
@@ -68,8 +69,8 @@ class Admission:
         if self._config.projects is not None and project not in self._config.projects:
             raise permission_denied_on_project(project)
         self._check_permission(method, request, resource)
-        if method in {"CreateTask", "BufferTask"}:
-            self._check_accounts(request.task)
+        if method in {"CreateQueue", "UpdateQueue"}:
+            self.check_account(request.queue.http_target)
         if self._config.semantics.quotas:
             self._check_quota(method, "/".join(parts[:4]))
 
@@ -80,20 +81,28 @@ class Admission:
             needed.append("cloudtasks.tasks.fullView")
         for permission in needed:
             if permission in denied:
-                raise ApiError(
-                    "PERMISSION_DENIED",
-                    f'The principal (user or service account) lacks IAM permission "{permission}" for the '
-                    f'resource "{resource}" (or the resource may not exist).',
-                )
+                raise _lacks(permission, resource)
 
-    def _check_accounts(self, task: Message) -> None:
-        known = self._config.service_accounts
-        kind = task.http_request.WhichOneof("authorization_header")
-        if known is None or kind is None:
+    @property
+    def accounts_matter(self) -> bool:
+        """Whether `check_account` may refuse anything."""
+        return self._config.service_accounts is not None or _ACT_AS in self._config.denied_permissions
+
+    def check_account(self, target: Message) -> None:
+        """Raise the ApiError with which the service refuses the token of an HttpRequest or HttpTarget, if it does.
+
+        Source: RPC reference, OidcToken.service_account_email: the account must exist, and the caller needs
+        iam.serviceAccounts.actAs for it.
+        """
+        kind = target.WhichOneof("authorization_header")
+        if kind is None:
             return
-        email = getattr(task.http_request, kind).service_account_email
-        if email not in known:
+        email = getattr(target, kind).service_account_email
+        known = self._config.service_accounts
+        if known is not None and email not in known:
             raise ApiError("NOT_FOUND", f"Service account {email} does not exist.")
+        if _ACT_AS in self._config.denied_permissions:
+            raise _lacks(_ACT_AS, email)
 
     def _check_quota(self, method: str, location: str) -> None:
         if method == "RunTask":
@@ -112,6 +121,14 @@ class Admission:
     def reset(self) -> None:
         """Forget what was used of the quotas."""
         self._quotas.clear()
+
+
+def _lacks(permission: str, resource: str) -> ApiError:
+    return ApiError(
+        "PERMISSION_DENIED",
+        f'The principal (user or service account) lacks IAM permission "{permission}" for the '
+        f'resource "{resource}" (or the resource may not exist).',
+    )
 
 
 def resource_of(request: Message) -> str:

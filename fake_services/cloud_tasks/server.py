@@ -76,6 +76,8 @@ class CloudTasks:
         self._admin = Admin(self._state, clock, config.locations)
         self._batches = Batches(self._state, clock)
         self._admission = Admission(config, clock)
+        if self._admission.accounts_matter:
+            self._state.check_account = self._admission.check_account
         self._rpcs = Rpcs(
             state=self._state,
             dispatcher=self._dispatcher,

@@ -24,7 +24,7 @@ from fake_services.cloud_tasks.task import StoredTask, shown
 from fake_services.cloud_tasks.task_rules import complete_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fake_services.clock import Clock
     from fake_services.cloud_tasks.config import CloudTasksConfig
@@ -58,6 +58,8 @@ class State:
         self._random = random.Random(config.seed)  # noqa: S311  # ids, not secrets; a seed makes runs repeatable
         self._last_number = 0
         dispatcher.on_queue_action = self.queue_action
+        #: Refuses the token of an HttpRequest; None when every account may be used.
+        self.check_account: Callable[[Message], None] | None = None
         self.queues: dict[str, TaskQueue] = {}
         self._queue_names_taken: dict[str, int] = {}
 
@@ -255,6 +257,8 @@ class State:
         now_us = self._clock.now_us()
         task_id = self._check_given_name(task.name, queue, now_us) if task.name else self._new_task_id(queue)
         schedule_us = complete_task(task, queue.parts, now_us, self._semantics)
+        if self.check_account is not None:
+            self.check_account(task.http_request)
         task.name = f"{queue.name}/tasks/{task_id}"
         stored = task.SerializeToString()
         if len(stored) > self._semantics.task_size_limit_bytes:

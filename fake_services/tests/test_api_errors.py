@@ -41,6 +41,13 @@ def module_fake(host: Host) -> Iterator[CloudTasks]:
     )
     fake.create_queue(f"{L}/queues/q")
     fake.create_queue(f"{L}/queues/other")
+    fake.create_queue(f"{L}/queues/gone")
+    with client_of(fake.grpc_address) as client:
+        client.delete_queue(name=f"{L}/queues/gone")
+        client.pause_queue(name=f"{L}/queues/q")
+        for name in ("live", "used"):
+            client.create_task(parent=f"{L}/queues/q", task=task(name=f"{L}/queues/q/tasks/{name}"))
+        client.delete_task(name=f"{L}/queues/q/tasks/used")
     yield fake
     host.stop(fake)
 
@@ -107,6 +114,23 @@ ROWS: list[tuple[str, Callable[[Client], object], type[Exception], str]] = [
     ("create in a missing queue", create_task(task(), f"{L}/queues/no"), exceptions.NotFound, NO_QUEUE),
     ("delete a missing queue", lambda c: c.delete_queue(name=f"{L}/queues/no"), exceptions.NotFound,
      "Requested entity was not found."),
+    ("make a queue deleted recently", create_queue(name=f"{L}/queues/gone"), exceptions.FailedPrecondition,
+     "The queue cannot be created because a queue with this name existed too recently."),
+    ("get a queue deleted recently", lambda c: c.get_queue(name=f"{L}/queues/gone"), exceptions.NotFound, NO_QUEUE),
+    ("pause a queue deleted recently", lambda c: c.pause_queue(name=f"{L}/queues/gone"), exceptions.NotFound, NO_QUEUE),
+    ("purge a queue deleted recently", lambda c: c.purge_queue(name=f"{L}/queues/gone"), exceptions.NotFound, NO_QUEUE),
+    ("create in a queue deleted recently", create_task(task(), f"{L}/queues/gone"), exceptions.NotFound, NO_QUEUE),
+    ("delete a queue deleted recently", lambda c: c.delete_queue(name=f"{L}/queues/gone"), exceptions.NotFound,
+     "Requested entity was not found."),
+    ("get a task that existed recently", lambda c: c.get_task(name=f"{L}/queues/q/tasks/used"), exceptions.NotFound,
+     ("The task no longer exists, though a task with this name existed recently. "
+     "The task either successfully completed or was deleted.")),
+    ("delete a task that existed recently", lambda c: c.delete_task(name=f"{L}/queues/q/tasks/used"),
+     exceptions.NotFound, "Requested entity was not found."),
+    ("create a task that lives", create_task(task(name=f"{L}/queues/q/tasks/live")), exceptions.AlreadyExists,
+     "Requested entity already exists"),
+    ("create a task that existed recently", create_task(task(name=f"{L}/queues/q/tasks/used")),
+     exceptions.AlreadyExists, "Requested entity already exists"),
     ("get a task that never was", lambda c: c.get_task(name=f"{L}/queues/q/tasks/no"), exceptions.NotFound,
      "Requested entity was not found."),
     ("delete a task that never was", lambda c: c.delete_task(name=f"{L}/queues/q/tasks/no"), exceptions.NotFound,
@@ -183,6 +207,9 @@ def test_code_and_text(
     assert caught.value.message == text or (over_rest and caught.value.message.endswith(f": {text}"))
 
 
+BAD_ID = next(row for row in ROWS if row[0] == "bad task id")
+
+
 def test_a_malformed_parent_is_a_question_of_permission(module_fake: CloudTasks) -> None:
     with client_of(module_fake.grpc_address) as client:
         for parent in ("nope", "projects/nope/x", "projects/nope"):
@@ -193,7 +220,7 @@ def test_a_malformed_parent_is_a_question_of_permission(module_fake: CloudTasks)
             assert e.value.reason == "CONSUMER_INVALID"
 
 
-@pytest.mark.parametrize("call", [ROWS[1][1], ROWS[14][1]], ids=[ROWS[1][0], ROWS[14][0]])
+@pytest.mark.parametrize("call", [ROWS[1][1], BAD_ID[1]], ids=[ROWS[1][0], BAD_ID[0]])
 def test_some_errors_carry_help(any_client: Client, call: Callable[[Client], object]) -> None:
     with pytest.raises(exceptions.BadRequest) as caught:
         call(any_client)
@@ -211,14 +238,45 @@ def test_unknown_project(host: Host) -> None:
     host.stop(fake)
 
 
-def test_unknown_service_account(host: Host) -> None:
-    fake = host.start(CloudTasks(CloudTasksConfig(service_accounts=("a@p",), auto_create_queues=True)))
+@pytest.mark.parametrize(
+    ("config", "kind", "text"),
+    [
+        ({"service_accounts": ("a@p",)}, exceptions.NotFound, "Service account b@p does not exist."),
+        (
+            {"denied_permissions": ("iam.serviceAccounts.actAs",)},
+            exceptions.PermissionDenied,
+            (
+                'The principal (user or service account) lacks IAM permission "iam.serviceAccounts.actAs" for '
+                'the resource "b@p" (or the resource may not exist).'
+            ),
+        ),
+    ],
+    ids=["unknown", "not-ones-own"],
+)
+def test_service_accounts(host: Host, config: Any, kind: type[exceptions.ClientError], text: str) -> None:
+    fake = host.start(CloudTasks(CloudTasksConfig(**config)))
+    name = f"{L}/queues/q"
+    fake.create_queue(name, state="PAUSED")
+    good: Any = {"oidc_token": {"service_account_email": "a@p", "audience": "x"}}
+    bad: Any = {"oauth_token": {"service_account_email": "b@p", "scope": "x"}}
     with client_of(fake.grpc_address) as client:
-        good = task(http={"oidc_token": {"service_account_email": "a@p"}})
-        bad = task(http={"oauth_token": {"service_account_email": "b@p"}})
-        client.create_task(parent=f"{L}/queues/q", task=good)
-        with pytest.raises(exceptions.NotFound):
-            client.create_task(parent=f"{L}/queues/q", task=bad)
+        client.create_task(parent=name, task=task())
+        if "service_accounts" in config:
+            client.create_task(parent=name, task=task(http=good))
+            client.update_queue(queue={"name": name, "http_target": good})
+        for call, given in (
+            (client.create_task, {"parent": name, "task": task(http=bad)}),
+            (client.update_queue, {"queue": {"name": name, "http_target": bad}}),
+            (client.create_queue, {"parent": L, "queue": queue(http_target=bad)}),
+        ):
+            with pytest.raises(kind) as caught:
+                call(**given)
+            assert caught.value.message == text
+        requests = [{"parent": name, "task": given} for given in (task(), task(http=bad))]
+        batch = client.batch_create_tasks(request={"parent": name, "requests": requests})
+        assert [(index, each.message) for index, each in batch.metadata.failed_requests.items()] == [
+            (1, text)
+        ]
     host.stop(fake)
 
 
@@ -235,6 +293,15 @@ def test_quotas(host: Host) -> None:
             client.list_queues(parent=L, retry=None)
         fake.advance(0.1)
         client.list_queues(parent=L)
+        client.create_queue(parent=L, queue={"name": f"{L}/queues/q"})
+        client.pause_queue(name=f"{L}/queues/q")
+        ids = [client.create_task(parent=f"{L}/queues/q", task=task()).name for _ in range(61)]
+        for name in ids[:60]:
+            client.run_task(name=name)
+        with pytest.raises(exceptions.ResourceExhausted):
+            client.run_task(name=ids[60])
+        fake.advance(1)
+        client.run_task(name=ids[60])
     host.stop(fake)
 
 
