@@ -324,7 +324,7 @@ class Dispatcher:
         retry_us = None
         if not success and not settled:
             base_us = attempt.forced_us if attempt.forced_us is not None else now_us
-            retry_us = self._next_us(task, base_us, now_us, retry_after_us(retry_after))
+            retry_us = self._next_us(task, base_us, now_us, retry_after_us(retry_after, now_us))
         self._journal.record(
             "attempt.ended",
             task=task.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from typing import TYPE_CHECKING
 
 from fake_services.cloud_tasks import protos
@@ -76,7 +75,7 @@ class TaskQueue:
         self._waiting: list[tuple[int, int, StoredTask]] = []
         self._last_entry = 0
         self._taken_until: dict[str, int] = {}
-        self._taken_order: deque[tuple[int, str]] = deque()
+        self._taken_order: list[tuple[int, str]] = []  # a heap: the window may have been longer before
         self.bucket = TokenBucket(500.0, 100)
         self.throttle = Throttle()
         self.rate_limited = semantics.enforce_rates
@@ -188,17 +187,26 @@ class TaskQueue:
         self.unschedule(task)
         del self.tasks[task.task_id]
         until_us = now_us + int(self.dedup_window_s * 1e6)
+        self._free_names(now_us)  # here too: who only lets the service make ids never asks
         self._taken_until[task.task_id] = until_us
-        self._taken_order.append((until_us, task.task_id))
+        heapq.heappush(self._taken_order, (until_us, task.task_id))
 
     def existed_recently(self, task_id: str, now_us: int) -> bool:
         """Whether a task of this id is gone and its name is still taken."""
+        self._free_names(now_us)
+        return task_id in self._taken_until
+
+    @property
+    def taken_count(self) -> int:
+        """How many names of tasks that are gone are kept."""
+        return len(self._taken_until)
+
+    def _free_names(self, now_us: int) -> None:
         order = self._taken_order
         while order and order[0][0] <= now_us:
-            until_us, expired = order.popleft()
+            until_us, expired = heapq.heappop(order)
             if self._taken_until.get(expired) == until_us:
                 del self._taken_until[expired]
-        return task_id in self._taken_until
 
     def __iter__(self) -> Iterator[StoredTask]:
         return iter(list(self.tasks.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 __all__ = ["Throttle", "retry_after_us"]
 
 # The reference says that the rate is lowered, and not by how much: these halve it per refusal, never below a
@@ -33,13 +35,21 @@ class Throttle:
         return self.factor != before
 
 
-def retry_after_us(value: str | None) -> int:
-    """Microseconds that a Retry-After header in seconds asks for; 0 for none or another form."""
+def retry_after_us(value: str | None, now_us: int) -> int:
+    """Microseconds that a Retry-After header asks for, at most an hour; 0 for none or one that cannot be read.
+
+    Args:
+        value: Seconds, or an HTTP date. Source: RFC 9110, 10.2.3.
+        now_us: The time now, from which a date counts.
+    """
     if value is None:
         return 0
     try:
         seconds = float(value)
     except ValueError:
-        return 0
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - now_us / 1e6
+        except (ValueError, OverflowError):
+            return 0
     # max() first: a NaN then becomes 0.
-    return int(min(max(0.0, seconds), _RETRY_AFTER_LIMIT_S) * 1e6)
+    return round(min(max(0.0, seconds), _RETRY_AFTER_LIMIT_S) * 1e6)

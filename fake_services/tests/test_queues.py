@@ -328,36 +328,10 @@ def test_a_wrong_filter_is_refused(client: Client, text: str) -> None:
         client.list_queues(request={"parent": L, "filter": text})
 
 
-def test_policies_are_kept_and_stale_etags_refused(client: Client) -> None:
+def test_names_that_nobody_asks_for_are_forgotten_too(frozen: CloudTasks, client: Client) -> None:
     client.create_queue(parent=L, queue={"name": Q})
-    binding: Any = {"role": "roles/cloudtasks.enqueuer", "members": ["user:a@b"]}
-    before = client.get_iam_policy(request={"resource": Q})
-    stored = client.set_iam_policy(
-        request={"resource": Q, "policy": {"bindings": [binding], "etag": before.etag}}
-    )
-    assert client.get_iam_policy(request={"resource": Q}) == stored
-    assert stored.bindings[0].role == "roles/cloudtasks.enqueuer"
-    with pytest.raises(exceptions.Aborted):
-        client.set_iam_policy(request={"resource": Q, "policy": {"etag": before.etag}})
-    granted = client.test_iam_permissions(request={"resource": Q, "permissions": ["cloudtasks.tasks.create"]})
-    assert list(granted.permissions) == ["cloudtasks.tasks.create"]
-    with pytest.raises(exceptions.InvalidArgument):
-        client.test_iam_permissions(request={"resource": Q, "permissions": ["storage.objects.get"]})
-
-
-def test_locations(client: Client) -> None:
-    client.create_queue(
-        parent="projects/p/locations/mars-1", queue={"name": "projects/p/locations/mars-1/queues/q"}
-    )
-    listed = client.list_locations(request={"name": "projects/p"})
-    assert {"us-central1", "mars-1"} <= {each.location_id for each in listed.locations}
-    assert dict(client.get_location(request={"name": L}).labels) == {
-        "cloud.googleapis.com/region": "us-west1"
-    }
-
-
-def test_encryption_settings_are_kept(client: Client) -> None:
-    name = f"{L}/cmekConfig"
-    assert client.get_cmek_config(name=name).kms_key == ""
-    client.update_cmek_config(cmek_config={"name": name, "kms_key": "k"})
-    assert client.get_cmek_config(name=name).kms_key == "k"
+    client.pause_queue(name=Q)
+    for _ in range(3):
+        client.delete_task(name=client.create_task(parent=Q, task=task()).name)
+        frozen.advance(3600)
+    assert frozen._state.queues[Q].taken_count == 1

@@ -103,10 +103,14 @@ def test_throttling_halves_and_recovers() -> None:
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [(None, 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("nan", 0), ("soon", 0), ("1e99", 3600), ("inf", 3600)],
-)
+    [
+        (None, 0), ("7", 7), ("1.5", 1.5), ("-3", 0), ("nan", 0), ("soon", 0), ("1e99", 3600), ("inf", 3600),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90), ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Fri, 01 Jan 9999 00:00:00 GMT", 3600), ("Thu, 41 Jan 1970 00:01:40 GMT", 0), ("Thu, 01 Jan", 0),
+    ],
+)  # fmt: skip
 def test_retry_after(value: str | None, seconds: float) -> None:
-    assert retry_after_us(value) == seconds * S
+    assert retry_after_us(value, 10 * S) == seconds * S
 
 
 @pytest.mark.parametrize(("rate", "in_200_ms"), [(20, 10 + 4), (0.5, 10), (500, 100 + 100)])
