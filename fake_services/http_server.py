@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from fake_services.sockets import hold_port, listening_socket
+from fake_services.sockets import hold_port, host_port, listening_socket
 
 if TYPE_CHECKING:
     import ssl
@@ -60,7 +60,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """Base URL without a trailing slash."""
-        return f"{'http' if self._tls is None else 'https'}://{self.host}:{self.port}"
+        return f"{'http' if self._tls is None else 'https'}://{host_port(self.host, self.port)}"
 
     async def start(self) -> None:
         """Listen.

@@ -8,9 +8,14 @@ import os
 import socket
 from pathlib import Path
 
-__all__ = ["hold_port", "listening_socket", "reset_connection"]
+__all__ = ["hold_port", "host_port", "listening_socket", "reset_connection"]
 
 _SOCKADDR_SIZE = 16
+
+
+def host_port(host: str, port: int) -> str:
+    """host:port, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def listening_socket(host: str, port: int, *, backlog: int = 1024) -> socket.socket:
@@ -41,7 +46,9 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"cannot use {host}:{port}: {error.strerror or error}") from error
+        raise OSError(
+            error.errno, f"cannot use {host_port(host, port)}: {error.strerror or error}"
+        ) from error
     return bound
 
 

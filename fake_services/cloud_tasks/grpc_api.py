@@ -7,6 +7,7 @@ import datetime as dt
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf import any_pb2, json_format
@@ -14,7 +15,7 @@ from google.protobuf import any_pb2, json_format
 from fake_services.cloud_tasks import protos
 from fake_services.cloud_tasks.errors import ApiError, invalid
 from fake_services.cloud_tasks.rpc import Caller, GarbageReply, HangUp, NeverAnswer
-from fake_services.sockets import hold_port, reset_connection
+from fake_services.sockets import hold_port, host_port, reset_connection
 
 if TYPE_CHECKING:
     import socket
@@ -88,7 +89,7 @@ class GrpcApi(grpc.GenericRpcHandler):
         self._loop = asyncio.get_running_loop()
         threads = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="fake-grpc")
         server = grpc.server(threads, handlers=[self], options=_OPTIONS)
-        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        address = host_port(self.host, self.port)
         try:
             if self._tls is None:
                 self.port = server.add_insecure_port(address)
@@ -153,7 +154,7 @@ class GrpcApi(grpc.GenericRpcHandler):
             except GarbageReply:
                 return _GARBAGE
             except HangUp:
-                reset_connection(context.peer().partition(":")[2])
+                reset_connection(unquote(context.peer().partition(":")[2]))  # IPv6 comes as %5B::1%5D
                 _wait_until_over(context)
             except NeverAnswer:
                 with self._rpcs.hanging:

@@ -30,6 +30,7 @@ from fake_services.exchange import Journal
 from fake_services.faults import FaultBook
 from fake_services.http_client import HttpClient
 from fake_services.http_server import HttpServer
+from fake_services.sockets import host_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,7 +169,7 @@ class CloudTasks:
     @property
     def grpc_address(self) -> str:
         """host:port of the gRPC API."""
-        return f"{self.config.host}:{self._grpc.port}"
+        return host_port(self.config.host, self._grpc.port)
 
     @property
     def rest_url(self) -> str:

@@ -134,6 +134,15 @@ def test_the_connection_is_reset_before_or_after_the_commit(
     assert len(target.got) == (applied == "yes")
 
 
+@pytest.mark.parametrize("address", ["::1", "localhost"])
+def test_connections_are_reset_on_other_hosts_too(host: Host, address: str) -> None:
+    fake = host.start(CloudTasks(CloudTasksConfig(host=address)))
+    fake.faults.add(Fault(name="reset", observed="reset"))
+    with client_of(fake.grpc_address) as client, pytest.raises(exceptions.ServiceUnavailable):
+        client.create_queue(parent="projects/p/locations/l", queue={"name": "x"}, timeout=5)
+    host.stop(fake)
+
+
 def test_a_garbage_reply_cannot_be_read(fake: CloudTasks, client: Client, queue: str, target: Target) -> None:
     fake.faults.add(Fault(name="garbage", method="CreateTask", applied="yes", observed="garbage"))
     with pytest.raises(exceptions.InternalServerError):

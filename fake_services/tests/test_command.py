@@ -58,6 +58,18 @@ def test_it_says_where_it_listens_and_stops_within_a_second() -> None:
         assert process.stdout.read() == ""
 
 
+@pytest.mark.parametrize("host", ["localhost", "::1", "0.0.0.0"])
+def test_it_listens_on_other_hosts_too(host: str) -> None:
+    with running("--host", host, "--auto-create-queues") as (_, ready):
+        with emulator_client(ready["grpc"]) as client:
+            assert list(client.list_queues(parent=L)) == []
+        assert httpx.get(f"{ready['rest']}/v2/{L}/queues").json() == {}
+        assert httpx.get(f"{ready['control']}/control/state").json()["grpc"] == ready["grpc"]
+        httpx.post(f"{ready['control']}/control/connections", json={"refuse": True})
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{ready['rest']}/v2/{L}/queues")
+
+
 def test_sigterm_also_ends_calls_and_attempts_that_hang() -> None:
     with running("--auto-create-queues") as (process, ready):
         httpx.post(f"{ready['control']}/control/faults", json={"observed": "timeout", "method": "GetQueue"})
