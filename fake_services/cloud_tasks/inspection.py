@@ -55,6 +55,9 @@ class Inspected(Protocol):
     async def refuse_now(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_now(True)
         """Refuse connections, or serve again."""
 
+    def reset_now(self) -> None:
+        """Forget everything."""
+
 
 class Inspection:
     """Looks at one fake from its control plane. Everything runs in one event loop."""
@@ -87,6 +90,7 @@ class Inspection:
             "GET /control/clock": self._read_clock,
             "POST /control/clock": self._move_clock,
             "POST /control/connections": self._connections,
+            "POST /control/reset": self._reset,
             "GET /control/stream": self._stream,
             "GET /.well-known/openid-configuration": self._discovery,
             "GET /oauth2/v3/certs": self._jwks,
@@ -196,6 +200,11 @@ class Inspection:
             raise ControlError(400, f'the body is {{"refuse": true}} or {{"refuse": false}}, not {wanted!r}')
         await self._fake.refuse_now(wanted["refuse"])
         return {"refuse": wanted["refuse"]}
+
+    async def _reset(self, _request: web.BaseRequest) -> object:
+        self._fake.reset_now()
+        await self._fake.refuse_now(False)
+        return {}
 
     async def _discovery(self, _request: web.BaseRequest) -> object:
         return self._tokens.discovery(self._fake.control_url)

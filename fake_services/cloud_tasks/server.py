@@ -255,8 +255,13 @@ class CloudTasks:
         return self._call(self._tokens.pem_keys)
 
     def reset(self) -> None:
-        """Forget queues, tasks, policies, journal and faults; configured queues are made again."""
+        """Forget queues, tasks, policies, journal and faults; configured queues are made, connections taken again.
+
+        A virtual clock keeps its time.
+        """
+        assert self._host is not None, "start the fake first"
         self._call(self.reset_now)
+        self._host.run(self.refuse_now(False))
 
     def _call(self, function: Callable[[], T]) -> T:
         assert self._host is not None, "start the fake first"
@@ -278,16 +283,17 @@ class CloudTasks:
         return self._inspection.state()
 
     def reset_now(self) -> None:
-        """As `reset`, called in the loop."""
-        self.faults.clear()
-        self._rpcs.stop()
-        self._dispatcher.stop()
-        self._state.reset()
-        self._admin.reset()
-        self._batches.reset()
-        self._admission.reset()
-        self._make_configured_queues()
-        self.journal.clear()
+        """As `reset`, but for connections; called in the loop."""
+        with self._dispatcher.lock:
+            self.faults.clear()
+            self._rpcs.stop()
+            self._dispatcher.stop()
+            self._state.reset()
+            self._admin.reset()
+            self._batches.reset()
+            self._admission.reset()
+            self._make_configured_queues()
+            self.journal.clear()
 
 
 def _create_request(name: str, settings: dict[str, object]) -> protos.Message:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from google.api_core.exceptions import DeadlineExceeded
+from google.api_core.exceptions import DeadlineExceeded, NotFound
 
 from fake_services.faults import Fault
 
@@ -171,3 +171,37 @@ def test_connections_are_refused_over_the_control_plane(fake: CloudTasks, queue:
     httpx.post(control, json={"refuse": False})
     assert httpx.get(f"{fake.rest_url}/v2/{queue}").status_code == 200
     assert httpx.post(control, json={"refuse": 1}).status_code == 400
+
+
+@pytest.mark.parametrize("by", ["method", "control plane"])
+def test_a_reset_serves_again(fake: CloudTasks, queue: str, by: str) -> None:
+    fake.refuse_connections(True)
+    if by == "method":
+        fake.reset()
+    else:
+        assert httpx.post(fake.control_url + "/control/reset").status_code == 200
+    assert httpx.get(f"{fake.rest_url}/v2/{queue}").status_code == 404
+
+
+def test_resets_in_the_middle_of_creates(
+    fake: CloudTasks, client: Client, queue: str, target: Target
+) -> None:
+    parent = queue.partition("/queues/")[0]
+
+    def work(number: int) -> None:
+        for each in range(20):
+            name = f"{parent}/queues/r{number}-{each}"
+            client.update_queue(queue={"name": name})
+            try:
+                client.create_task(parent=name, task=task(target.url))
+            except NotFound:
+                continue  # it was reset in between
+
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(work, number) for number in range(4)]
+        while not all(each.done() for each in working):
+            assert httpx.post(fake.control_url + "/control/reset").status_code == 200
+    for each in working:
+        each.result()
+    fake.reset()
+    assert fake.idle
