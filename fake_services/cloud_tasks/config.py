@@ -83,6 +83,7 @@ class CloudTasksConfig:
         verify_targets: Whether certificates of https targets are checked.
         target_ca_pem: Another authority to trust for https targets.
         app_engine_url: Where App Engine tasks go; "" for the host that each task names.
+        app_engine_services: Where those for one service go instead, by its name ("default" for none).
         token_issuer: The `iss` of ID tokens.
         locations: What ListLocations gives, besides the locations in which there are queues.
         projects: The projects that exist; None for all.
@@ -107,6 +108,7 @@ class CloudTasksConfig:
     verify_targets: bool = True
     target_ca_pem: bytes | None = None
     app_engine_url: str = ""
+    app_engine_services: Mapping[str, str] = field(default_factory=dict)
     token_issuer: str = "https://accounts.google.com"  # noqa: S105  # an address, not a password
     locations: tuple[str, ...] = ("us-central1", "us-east1", "us-west1", "europe-west1", "asia-east1")
     projects: tuple[str, ...] | None = None

@@ -40,7 +40,7 @@ def outgoing(
     task: StoredTask,
     message: Message,
     authorize: Callable[[Message, str], str],
-    app_engine_base: str = "",
+    app_engine_base: Callable[[str], str],
 ) -> Outgoing:
     """The next attempt's request.
 
@@ -48,7 +48,7 @@ def outgoing(
         task: Its counters tell the informational headers; dispatch_count already includes this attempt.
         message: The stored v2 Task.
         authorize: Makes the Authorization header for a token configuration and the default audience.
-        app_engine_base: URL to which App Engine tasks go; "" for the host that the task names.
+        app_engine_base: URL to which App Engine tasks for a service go; "" for the host that the task names.
     """
     if message.WhichOneof("message_type") == "http_request":
         return _http(task, message, authorize)
@@ -93,12 +93,12 @@ def _http(task: StoredTask, message: Message, authorize: Callable[[Message, str]
     return Outgoing(METHODS.get(method, "POST"), url, sent, body)
 
 
-def _app_engine(task: StoredTask, message: Message, base: str) -> Outgoing:
+def _app_engine(task: StoredTask, message: Message, base_of: Callable[[str], str]) -> Outgoing:
     request = message.app_engine_http_request
     settings = task.queue.settings
-    host = request.app_engine_routing.host
+    routing = request.app_engine_routing
     if settings.HasField("app_engine_routing_override"):
-        host = settings.app_engine_routing_override.host or host
+        routing = settings.app_engine_routing_override
     headers = dict(request.headers)
     _drop(headers, "content-length")
     sent = [
@@ -115,7 +115,8 @@ def _app_engine(task: StoredTask, message: Message, base: str) -> Outgoing:
     sent += headers.items()
     return Outgoing(
         METHODS.get(request.http_method, "POST"),
-        (base.rstrip("/") or f"https://{host}") + request.relative_uri,
+        (base_of(routing.service or "default").rstrip("/") or f"https://{routing.host}")
+        + request.relative_uri,
         sent,
         request.body,
         is_http=False,

@@ -42,7 +42,7 @@ class Dispatcher:
         client: Sends the requests.
         semantics: The choices on which sources disagree.
         authorize: Makes an Authorization header for a token configuration.
-        app_engine_base: URL to which App Engine tasks go.
+        app_engine_base: URL to which App Engine tasks for a service go; "" for their own hosts.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Dispatcher:
         client: HttpClient,
         semantics: Semantics,
         authorize: Callable[[Message, str], str],
-        app_engine_base: str = "",
+        app_engine_base: Callable[[str], str],
     ) -> None:
         #: Held by whoever reads or changes queues and tasks: calls run in threads of their own.
         self.lock = threading.RLock()

@@ -71,7 +71,7 @@ class CloudTasks:
             client=self._client,
             semantics=config.semantics,
             authorize=self._tokens.authorization,
-            app_engine_base=config.app_engine_url,
+            app_engine_base=lambda service: config.app_engine_services.get(service, config.app_engine_url),
         )
         self._state = State(config, clock, journal, self._dispatcher)
         self._admin = Admin(self._state, clock, config.locations)

@@ -36,26 +36,30 @@ _PLAIN = {
     "seed": "makes generated task ids repeatable",
     "journal_capacity": "how many journal entries are kept",
 }
-_ONLY_IN_FILE = (
-    "queues",
-    "hosts",
-    "locations",
-    "projects",
-    "service_accounts",
-    "denied_permissions",
-    "semantics",
-)
+_LISTS = {
+    "locations": "location ids that ListLocations gives",
+    "projects": "the projects that exist; others are refused",
+    "service_accounts": "the accounts that tokens may be made for; others are refused",
+    "denied_permissions": "IAM permissions that callers lack, such as cloudtasks.tasks.create",
+}
+_MAPS = {
+    "hosts": "NAME=ADDRESS: where targets with that host name are, such as localhost=host.docker.internal",
+    "app_engine_services": "SERVICE=URL: where App Engine tasks for that service go",
+}
+_ONLY_IN_FILE = ("queues", "semantics")
 _EXTRA = {
     "config": "TOML file with these options, [semantics] and [queues]",
-    "queue": "full name of a queue to start with; may be repeated (separated by commas in the environment)",
+    "queue": "full name of a queue to start with",
     "queue_yaml": "queue.yaml to import; needs project and location",
     "project": "project of the queues in queue.yaml",
     "location": "location of the queues in queue.yaml",
-    "set": "a setting where sources disagree, such as dedup_window_s=86400; may be repeated",
+    "set": "a setting where sources disagree, such as dedup_window_s=86400",
     "tls_cert": "PEM file: serve gRPC and REST with TLS",
     "tls_key": "PEM file with the certificate's key",
     "target_ca": "PEM file: another authority to trust for https targets",
 }
+# May be repeated on the command line, and separated by commas there and in the environment.
+_MANY = frozenset({"queue", "set", *_LISTS, *_MAPS})
 # A fake that runs alone is often left running: it keeps fewer entries than one inside a test.
 _JOURNAL_CAPACITY_ALONE = 10_000
 
@@ -76,10 +80,10 @@ def config_from(arguments: list[str] | None, environment: Mapping[str, str]) -> 
     path = given.get("config") or environment.get(PREFIX + "CONFIG")
     if path:
         options.update(_from_file(path))
-    for name in (*_PLAIN, *_EXTRA):
+    for name in (*_PLAIN, *_LISTS, *_MAPS, *_EXTRA):
         text = environment.get(PREFIX + name.upper())
         if text is not None and name != "config":
-            options[name] = text.split(",") if name in {"queue", "set"} else text
+            options[name] = [text] if name in _MANY else text
     options.update({name: value for name, value in given.items() if value is not None and name != "config"})
     return _build(options)
 
@@ -91,10 +95,10 @@ def _parser() -> argparse.ArgumentParser:
         "its addresses. Every option can also be an environment variable, such as "
         f"{PREFIX}GRPC_PORT, or a key of the TOML file; the command line wins, then the environment.",
     )
-    for name, text in (_PLAIN | _EXTRA).items():
+    for name, text in (_PLAIN | _LISTS | _MAPS | _EXTRA).items():
         flag = "--" + name.replace("_", "-")
-        if name in {"queue", "set"}:
-            parser.add_argument(flag, action="append", help=text)
+        if name in _MANY:
+            parser.add_argument(flag, action="append", help=f"{text}; may be repeated or separated by commas")
         elif name == "auto_create_queues":
             parser.add_argument(flag, action="store_const", const="true", help=text)
         else:
@@ -107,7 +111,7 @@ def _from_file(path: str) -> dict[str, Any]:
         content = tomllib.loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
-    valid = [*_PLAIN, *_ONLY_IN_FILE, *(name for name in _EXTRA if name != "config")]
+    valid = [*_PLAIN, *_LISTS, *_MAPS, *_ONLY_IN_FILE, *(name for name in _EXTRA if name != "config")]
     for key in content:
         if key not in valid:
             raise UsageError(f"{path}: unknown key {key!r}; valid are {', '.join(sorted(valid))}")
@@ -120,10 +124,11 @@ def _build(options: dict[str, Any]) -> CloudTasksConfig:
     for name in _PLAIN:
         if name in options:
             fields[name] = _converted(name, options[name], types[name])
-    for name in ("locations", "projects", "service_accounts", "denied_permissions"):
+    for name in _LISTS:
         if name in options:
-            fields[name] = tuple(options[name])
-    fields["hosts"] = options.get("hosts", {})
+            fields[name] = tuple(_texts(name, options[name]))
+    for name in _MAPS:
+        fields[name] = _map(name, options.get(name, {}))
     fields["queues"] = _queues(options)
     fields["semantics"] = _semantics(options)
     if "tls_cert" in options or "tls_key" in options:
@@ -145,7 +150,7 @@ def _queues(options: dict[str, Any]) -> dict[str, dict[str, object]]:
             queues |= queues_from_yaml(text, project=options["project"], location=options["location"])
         except ValueError as error:
             raise UsageError(f"{options['queue_yaml']}: {error}") from error
-    for name in options.get("queue", []):
+    for name in _texts("queue", options.get("queue", [])):
         queues.setdefault(name, {})
     for name, settings in queues.items():
         try:
@@ -157,17 +162,39 @@ def _queues(options: dict[str, Any]) -> dict[str, dict[str, object]]:
 
 def _semantics(options: dict[str, Any]) -> Semantics:
     given = dict(options.get("semantics", {}))
-    for pair in options.get("set", []):
-        name, found, value = pair.partition("=")
-        if not found:
-            raise UsageError(f"set takes NAME=VALUE, not {pair!r}")
-        given[name] = value
+    given.update(_pairs("set", options.get("set", [])))
     types = typing.get_type_hints(Semantics)
     for name in given:
         if name not in types:
             raise UsageError(f"no setting {name!r}; valid are {', '.join(sorted(types))}")
     values: dict[str, Any] = {name: _converted(name, value, types[name]) for name, value in given.items()}
     return dataclasses.replace(Semantics(), **values)
+
+
+def _texts(name: str, value: object) -> list[str]:
+    """A list of texts, each of which may be several, separated by commas."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise UsageError(f"{name} is a list of texts, not {value!r}")
+    return [part.strip() for each in value for part in each.split(",") if part.strip()]
+
+
+def _pairs(name: str, value: object) -> dict[str, str]:
+    pairs = {}
+    for each in _texts(name, value):
+        key, found, text = each.partition("=")
+        if not found or not key:
+            raise UsageError(f"{name} takes NAME=VALUE, not {each!r}")
+        pairs[key] = text
+    return pairs
+
+
+def _map(name: str, value: object) -> dict[str, str]:
+    """Pairs from the command line or the environment, or a table of the file."""
+    if not isinstance(value, dict):
+        return _pairs(name, value)
+    if not all(isinstance(each, str) for each in value.values()):
+        raise UsageError(f"{name} is a table of texts, not {value!r}")
+    return value
 
 
 def _converted(name: str, value: object, wanted: Any) -> object:  # a type, as typing gives it

@@ -113,6 +113,37 @@ def test_command_line_over_environment_over_file(tmp_path: Path) -> None:
     assert config.denied_permissions == ("cloudtasks.queues.delete",)
 
 
+def test_lists_and_pairs_from_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "fake.toml"
+    file.write_text(
+        """
+        locations = ["file-1"]
+        projects = ["file"]
+        [hosts]
+        "worker.internal" = "127.0.0.1"
+        [app_engine_services]
+        default = "http://127.0.0.1:8080"
+        """
+    )
+    environment = {
+        "CLOUD_TASKS_FAKE_PROJECTS": "one,two",
+        "CLOUD_TASKS_FAKE_SERVICE_ACCOUNTS": "a@p",
+        "CLOUD_TASKS_FAKE_SET": "dedup_window_s=60,quotas=true",
+        "CLOUD_TASKS_FAKE_HOSTS": "localhost=host.docker.internal",
+    }
+    options = ["--denied-permissions", "a.b", "--denied-permissions", "c.d, e.f", "--service-accounts", "b@p"]
+    config = config_from(
+        ["--config", str(file), *options, "--app-engine-services", "a=http://x:1/?b=c"], environment
+    )
+    assert (config.locations, config.projects) == (("file-1",), ("one", "two"))
+    assert (config.service_accounts, config.denied_permissions) == (("b@p",), ("a.b", "c.d", "e.f"))
+    assert (config.hosts, config.app_engine_services) == (
+        {"localhost": "host.docker.internal"},
+        {"a": "http://x:1/?b=c"},
+    )
+    assert (config.semantics.dedup_window_s, config.semantics.quotas) == (60, True)
+
+
 def test_queues_of_the_file_exist_and_survive_a_reset(tmp_path: Path) -> None:
     file = tmp_path / "fake.toml"
     file.write_text(f'[queues."{L}/queues/q"]\nretry_config = {{max_attempts = 3}}\n')
@@ -130,7 +161,8 @@ def test_queues_of_the_file_exist_and_survive_a_reset(tmp_path: Path) -> None:
         (["--clock", "wound"], "clock is one of 'system', 'frozen', 'jump', not 'wound'"),
         (["--set", "nonsense=1"], "no setting 'nonsense'; valid are .*dedup_window_s"),
         (["--set", "throttling=1"], "throttling is true or false"),
-        (["--set", "x"], "set takes NAME=VALUE"),
+        (["--set", "x"], "set takes NAME=VALUE, not 'x'"),
+        (["--hosts", "x"], "hosts takes NAME=VALUE, not 'x'"),
         (["--config", "/nonexistent"], "/nonexistent: .*No such file"),
         (["--tls-cert", "x"], "tls_cert and tls_key belong together"),
         (["--queue-yaml", "x"], "queue_yaml needs project and location"),
@@ -146,6 +178,8 @@ def test_a_wrong_option_is_named(options: list[str], message: str) -> None:
     [
         ("nonsense = 1", "unknown key 'nonsense'; valid are .*auto_create_queues"),
         ("= 1", "fake.toml: "),
+        ("projects = 3", "projects is a list of texts, not 3"),
+        ("[hosts]\na = 3", "hosts is a table of texts"),
         (
             f'[queues."{L}/queues/q"]\nretry_config = {{max_attemts = 1}}',
             "has no field 'max_attemts'; it has",

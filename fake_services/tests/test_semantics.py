@@ -143,6 +143,22 @@ def test_a_queues_app_engine_routing_beats_the_tasks(start: Start, host: Host, t
     host.stop(alone)
 
 
+def test_app_engine_services_have_addresses_of_their_own(host: Host, target: Target) -> None:
+    services = {"default": f"{target.url}/default", "worker": f"{target.url}/worker/"}
+    config = CloudTasksConfig(
+        clock="frozen", app_engine_services=services, app_engine_url=f"{target.url}/rest"
+    )
+    fake = host.start(CloudTasks(config))
+    fake.create_queue(Q)
+    with client_of(fake.grpc_address) as client:
+        for routing in ({}, {"service": "worker"}, {"service": "other", "version": "v"}):
+            request: Any = {"relative_uri": "/x", "app_engine_routing": routing}
+            client.create_task(parent=Q, task={"app_engine_http_request": request})
+    fake.advance(0)
+    assert sorted(each.path for each in target.got) == ["/default/x", "/rest/x", "/worker/x"]
+    host.stop(fake)
+
+
 def test_a_late_call_takes_effect_although_its_caller_gave_up(
     fake: CloudTasks, queue: str, target: Target
 ) -> None:
