@@ -84,8 +84,8 @@ def _fake(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     root = Path(__file__).resolve().parent.parent
-    if options.profile is not None:
-        profile.load(options.profile, source=options.source)  # its mistakes are said here, once and clearly
+    given = options.profile or root / "reference_impl" / "dispatchcheck.toml"
+    profile.load_to_run(given, source=options.source)  # its mistakes are said here, once and clearly
     run = (options.out or root / "reports" / "out").resolve() / evidence.new_run_name()
     command = [
         sys.executable,

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
+from harness.identity import files_of
 from harness.model import Setting
 
 PLACEHOLDERS = (
@@ -274,6 +275,22 @@ def load(path: Path, *, source: Path | None = None) -> Profile:
         return Profile.model_validate({**document, "path": path.resolve()})
     except ValidationError as problem:
         raise UsageError(_explain(path, problem)) from None
+
+
+def load_to_run(path: Path, *, source: Path | None = None) -> Profile:
+    """As ``load``, and make sure that there is something to run.
+
+    Raises:
+        UsageError: also where the source has none of the system under test's files. Its processes might start even
+            then, from wherever else the same modules are installed, and nobody would know what was judged.
+    """
+    profile = load(path, source=source)
+    if not files_of(profile.source, profile.profile.files):
+        raise UsageError(
+            f"{path.name} says in [profile] that the system under test is {list(profile.profile.files)} in its source, "
+            f"and there is no such file in {str(profile.source)!r}"
+        )
+    return profile
 
 
 def _explain(path: Path, problem: ValidationError) -> str:

@@ -57,7 +57,7 @@ class State:
         """What the scenarios of this process share."""
         if self._workshop is None:
             source = Path(self._source) if self._source else None
-            self._workshop = Workshop(profile.load(self.profile_path, source=source))
+            self._workshop = Workshop(profile.load_to_run(self.profile_path, source=source))
         return self._workshop
 
     def begin(self, config: pytest.Config) -> None:

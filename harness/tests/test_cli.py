@@ -45,6 +45,14 @@ def test_a_mistake_in_the_profile_is_wrong_usage(tmp_path: Path, capsys: pytest.
     assert "[api]: is missing" in capsys.readouterr().err
 
 
+def test_a_source_without_the_system_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", f"--out={tmp_path}", "--source", str(ROOT / "reference_impl")]) == 64
+    assert "there is no such file in" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_filter_that_matches_nothing_is_no_pass(tmp_path: Path) -> None:
     assert (
         cli.main(["verify", f"--out={tmp_path}", "-n", "0", "-k", "no_such_scenario", "scenarios/prod"]) == 2

@@ -110,6 +110,15 @@ def test_another_source_may_be_judged(tmp_path: Path) -> None:
     assert load(tmp_path, GOOD.replace('source = "src"\n', "")).source == tmp_path
 
 
+def test_a_source_without_the_systems_files_cannot_be_run(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    with pytest.raises(UsageError, match=r"there is no such file in '.*src'"):
+        profile.load_to_run(path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "worker").write_text("#!/bin/sh\n", encoding="utf-8")
+    assert profile.load_to_run(path) == profile.load(path)
+
+
 def test_a_relative_source_is_relative_to_the_profile_and_an_override_to_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
