@@ -12,7 +12,7 @@ from harness import evidence, identity, profile, sealed
 from harness.errors import UsageError
 from harness.requirements import Requirements
 
-_OWN_CODE = ("*.py", "logs/*.py", "oracles/*.py", "topologies/*.py")
+_HERE = Path(__file__).resolve().parent
 
 
 class RunFolder:
@@ -96,9 +96,15 @@ class RunFolder:
             "suites": {"digest": identity.digest(self._suites)},
             "harness": {
                 "version": identity.version(),
-                "digest": identity.digest(Path(__file__).resolve().parent, _OWN_CODE),
+                "digest": identity.digest(_HERE, own_code()),
             },
         }
+
+
+def own_code() -> list[str]:
+    """Globs for the harness's own code: whatever stands in it beside its tests."""
+    folders = {entry.name for entry in _HERE.iterdir() if entry.is_dir()} - {"tests", "__pycache__"}
+    return ["*.py", *(f"{folder}/**" for folder in sorted(folders))]
 
 
 def _digest_of(path: Path) -> str:

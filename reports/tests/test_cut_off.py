@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import cli, context, evidence, sealed
+from harness import cli, context, evidence, identity, run_folder, sealed
 from harness.clock import Deadline, pause
 from harness.model import Verdict
 from harness.run_folder import RunFolder
@@ -51,6 +51,12 @@ def test_the_first_account_says_incomplete_and_who_is_judged(tmp_path: Path) -> 
     identity = document["run"]["identity"]
     assert all(entry["digest"].startswith("sha256:") for entry in identity.values())
     assert (document["run"]["seed"], document["run"]["topology"]) == (7, "processes")
+
+
+def test_the_harness_is_named_by_all_of_its_code() -> None:
+    folder = ROOT / "harness"
+    own = {path for path in folder.rglob("*.py") if "tests" not in path.relative_to(folder).parts}
+    assert set(identity.files_of(folder, run_folder.own_code())) == own
 
 
 def test_the_last_account_replaces_it(tmp_path: Path) -> None:
