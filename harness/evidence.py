@@ -5,6 +5,9 @@
     RUN/evidence/SCENARIO/api.log …       what each process wrote, as it wrote it
     RUN/evidence/SCENARIO/context.json    what else the oracles were given: jobs, faults, expectations
     RUN/evidence/SCENARIO/verdict.json    the verdict, the checks that led to it, and the hashes of the files beside it
+    RUN/requirements.json                 the list of requirements that it was judged by
+    RUN/prove.json, RUN/canary.json       the kill matrix and the canary, where there are any
+    RUN/canary/…                          the canary's own evidence
     RUN/SHA256SUMS                        the hash of every file above, as ``sha256sum --check`` reads it
 
 Secrets that a run planted are masked in every file. Files are replaced in one step, so that none is half written;
@@ -34,6 +37,7 @@ from harness.model import Observation, Verdict
 from harness.oracles.secrets import MASK, mask
 
 VERSION = 1
+REQUIREMENTS = "requirements.json"
 _LONGEST_FOLDER_NAME = 120  # file systems take 255 bytes
 
 
@@ -87,6 +91,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """As ``write_text``, for a document."""
+    write_text(path, json.dumps(document, ensure_ascii=False, indent=1) + "\n")
 
 
 def new_run_name() -> str:

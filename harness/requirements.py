@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,15 +54,21 @@ class Requirements(Mapping[str, Requirement]):
                     f"{user} names the unknown requirement {id_!r}; known are {', '.join(family or self._by_id)}"
                 )
 
+    def as_json(self) -> str:
+        """The list as it is kept with a run's evidence, one line for each."""
+        rows = (json.dumps(dataclasses.asdict(item), ensure_ascii=False) for item in self._by_id.values())
+        return "[\n" + ",\n".join(rows) + "\n]\n"
+
 
 def load(path: Path) -> Requirements:
-    """Read the list.
+    """Read the list, as a person wrote it in TOML or as ``as_json`` did.
 
     Raises:
-        UsageError: no such file, not TOML, a key is missing, or an id comes twice.
+        UsageError: no such file, not TOML or JSON, a key is missing, or an id comes twice.
     """
     try:
-        rows = tomllib.loads(path.read_text("utf-8"))["requirement"]
+        text = path.read_text("utf-8")
+        rows = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)["requirement"]
         items = [
             Requirement(
                 id=row["id"],

@@ -77,6 +77,7 @@ class RunFolder:
         )  # here, because reports read what the harness wrote and never the reverse
 
         evidence.write_run(self._run, **self._facts, **facts, selected=sorted(selected))
+        evidence.write_text(self._run / evidence.REQUIREMENTS, self._requirements.as_json())
         sealed.seal(self._run)
         return write_all(self._run, self._requirements)
 

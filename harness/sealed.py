@@ -12,11 +12,18 @@ from harness.evidence import write_text
 from harness.identity import file_digest
 
 SEAL = "SHA256SUMS"
+_FOLDERS = ("evidence", "canary")  # the scenarios', and the canary's own
+_BESIDE = (
+    "canary.json",
+    "prove.json",
+    "requirements.json",
+    "run.json",
+)  # evidence that is not of one scenario
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 
 
 def seal(run: Path) -> dict[str, str]:
-    """Write the hash of ``run.json`` and of every file of evidence into ``SHA256SUMS``.
+    """Write the hash of every file of evidence into ``SHA256SUMS``: of ``run.json`` and what lies beside it, too.
 
     Returns:
         The hashes by path relative to the run folder.
@@ -56,12 +63,14 @@ def alterations(run: Path) -> list[str]:
 
 def _hashes(run: Path) -> dict[str, str]:
     found = {}
-    if (run / "run.json").is_file():
-        found["run.json"] = file_digest(run / "run.json")
-    for folder, _, names in os.walk(run / "evidence"):
-        inside = os.path.relpath(folder, run)
-        for name in names:
-            found[f"{inside}/{name}"] = _digest(f"{folder}/{name}")
+    for name in _BESIDE:
+        if (run / name).is_file():
+            found[name] = file_digest(run / name)
+    for top in _FOLDERS:
+        for folder, _, names in os.walk(run / top):
+            inside = os.path.relpath(folder, run)
+            for name in names:
+                found[f"{inside}/{name}"] = _digest(f"{folder}/{name}")
     return dict(sorted(found.items()))
 
 

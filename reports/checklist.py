@@ -54,7 +54,9 @@ def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "",
         f"- {plain(proof.in_words(document['prove']))}",
         f"- {plain(proof.canary_in_words(document['canary']))}",
+        *(f"- {plain(problem)}" for problem in document["proof"]["problems"]),
         "",
+        *_kills(document),
         "## To be done by a person",
         "",
         *(f"- [ ] {plain(item['text'])}. {plain(item['how'])}" for item in document["by_person"]),
@@ -113,6 +115,32 @@ def row(entry: Mapping[str, Any], *, links: bool = True) -> str:
         f"| [{_MARK[entry['verdict']]}] | {entry['id']} | {entry['level']} | {entry['verdict']} | {shown_by} "
         f"| {plain(entry['text'])} |"
     )
+
+
+def _kills(document: Mapping[str, Any]) -> list[str]:
+    """The kill matrix in words: what became of each known-bad dispatcher, and what each scenario adds."""
+    prove = document["prove"]
+    if not prove or not prove["mutants"]:
+        return []
+    lines = [
+        "| | known-bad dispatcher | must turn red | verdict | found by |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for mutant in prove["mutants"]:
+        mark = "x" if mutant["verdict"] == "killed" else " "
+        title = f"{mutant['id']}: {mutant['title']}" if mutant.get("title") else mutant["id"]
+        wanted = " ".join(part for part in (mutant["requirement"], mutant.get("oracle", "")) if part)
+        by = (mutant.get("killed_by") or {}).get("scenario", "") or mutant.get("problem", "") or "-"
+        cells = " | ".join(plain(cell) for cell in (title, wanted, mutant["verdict"], by))
+        lines.append(f"| [{mark}] | {cells} |")
+    bad = [variant for variant in prove["equivalent"] if variant["verdict"] != "green"]
+    lines += ["", *(f"- harmless variant {plain(v['id'])}: {v['verdict']}" for v in bad)]
+    known = document["proof"]
+    if known["unique_kills"] is not None:
+        for folder, ids in known["unique_kills"].items():
+            lines.append(f"- only {plain(folder)} kills {plain(', '.join(ids))}")
+        lines += [f"- {plain(folder)} kills nothing" for folder in known["kill_nothing"]]
+    return [*lines, ""] if lines[-1] else lines
 
 
 def _figures(results: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from harness import requirements, sealed
 from harness.errors import UsageError
 from harness.model import Verdict
 
@@ -33,6 +32,12 @@ def add_commands(commands: Any) -> None:
         "build", help="write the reports of a run folder anew, also of one that was cut off"
     )
     build.add_argument("folder", type=Path, metavar="RUN")
+    build.add_argument(
+        "--prove",
+        type=Path,
+        metavar="FILE",
+        help="a kill matrix, prove.json, to be taken into the run folder",
+    )
     build.set_defaults(run=_build)
     merge = kinds.add_parser("merge", help="join the run folders of all shards into one")
     merge.add_argument("folders", type=Path, nargs="+", metavar="RUN")
@@ -67,13 +72,9 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from reports.writing import write_all
+    from reports import building
 
-    run = _run_folder(options.folder)
-    listed = Path(__file__).resolve().parent.parent / "scenarios" / "requirements.toml"
-    if not (run / sealed.SEAL).is_file():
-        raise UsageError(f"{run} has no {sealed.SEAL}: it is no run folder")
-    document = write_all(run, requirements.load(listed))
+    document = building.build(_run_folder(options.folder), prove=options.prove)
     print(f"{document['verdict']}: {document['summary']}")
     return _EXIT[Verdict(document["verdict"])]
 

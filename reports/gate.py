@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from harness.errors import UsageError
+from harness.sealed import SEAL
+from reports.from_evidence import contradictions, unsupported
 from reports.policy import Policy, check_names, decide, default_policy, read_policy
 from reports.schema import read_results
 
@@ -20,6 +26,9 @@ def gate(
         sut_digest: the digest that is being released.
         now: unix time; None for the clock's.
 
+    What is decided by must be true: ``results.json`` follows from its own scenarios and, where its evidence lies beside
+    it, from that.
+
     Raises:
         UsageError: a file cannot be read, or the policy names requirements that do not exist.
     """
@@ -28,5 +37,25 @@ def gate(
     if policy_path is not None:
         check_names(results, policy)
     decision = decide(results, policy, now=time.time() if now is None else now, sut_digest=sut_digest)
+    if untrue := _untrue(results_path.resolve().parent, results, policy):
+        decision = replace(decision, unknowns=(untrue, *decision.unknowns))
     print(str(decision).replace("\n", " "))
     return decision.exit_code
+
+
+def _untrue(folder: Path, results: Mapping[str, Any], policy: Policy) -> str:
+    """Why the results cannot be believed; "" where nothing speaks against them."""
+    if said := next(contradictions(results), ""):
+        return said
+    if not results["complete"]:
+        return ""  # it was cut off, is refused for that, and nothing sealed what came last
+    if not (folder / SEAL).is_file():
+        return (
+            f"there is no {SEAL} beside results.json: its evidence is elsewhere"
+            if policy.require_evidence
+            else ""
+        )
+    try:
+        return next(unsupported(folder, results), "")
+    except UsageError as problem:
+        return f"the evidence cannot be read: {problem}"

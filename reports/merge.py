@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,14 +9,12 @@ from typing import Any
 
 from harness import evidence, sealed
 from harness.errors import UsageError
-from harness.evidence import ScenarioResult
-from harness.model import Level, Verdict
-from harness.requirements import Requirement, Requirements
+from harness.requirements import Requirements
+from reports import proof
+from reports.from_evidence import requirement_of, scenario_of, seal_of
 from reports.results import results
 from reports.schema import read_results
 from reports.writing import write_derived, write_results
-
-_FIELDS = {field.name for field in dataclasses.fields(ScenarioResult)}
 
 
 def merge(parts: Sequence[Mapping[str, Any]], *, seal: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -57,13 +52,13 @@ def merge(parts: Sequence[Mapping[str, Any]], *, seal: Mapping[str, Any] | None 
         "selected": sorted(node for run in runs for node in run["selected"]),
         "merged": [run["name"] for run in runs],
     }
-    scenarios = [_scenario(entry) for part in shards for entry in part["scenarios"]]
+    scenarios = [scenario_of(given) for part in shards for given in part["scenarios"]]
     return results(
         run,
         sorted(scenarios, key=lambda scenario: (scenario.scenario, scenario.node)),
-        Requirements(_requirement(row) for row in shards[0]["requirements"]),
+        Requirements(requirement_of(row) for row in shards[0]["requirements"]),
         seal=seal,
-        prove=next((part["prove"] for part in shards if part["prove"]), None),
+        prove=_prove(shards),
         canary=_canary(shards),
     )
 
@@ -84,10 +79,14 @@ def merge_folders(folders: Sequence[Path], out: Path) -> dict[str, Any]:
     merged = merge(parts)  # refuses before anything is copied
     for folder in folders:
         shutil.copytree(folder / "evidence", out / "evidence", dirs_exist_ok=True)
-    evidence.write_text(out / "run.json", json.dumps(merged["run"], indent=2) + "\n")
-    hashes = sealed.seal(out)
-    digest = hashlib.sha256((out / sealed.SEAL).read_bytes()).hexdigest()
-    document = {**merged, "evidence": {"files": len(hashes), "digest": f"sha256:{digest}"}}
+    evidence.write_json(out / "run.json", merged["run"])
+    listed = Requirements(map(requirement_of, merged["requirements"]))
+    evidence.write_text(out / evidence.REQUIREMENTS, listed.as_json())
+    for name in ("prove", "canary"):
+        if merged[name] is not None:
+            evidence.write_json(out / f"{name}.json", merged[name])
+    sealed.seal(out)
+    document = {**merged, "evidence": seal_of(out)}
     write_results(out, document)
     write_derived(out, document)
     return document
@@ -147,17 +146,15 @@ def _bare(row: Mapping[str, Any]) -> list[Any]:
     return [row[key] for key in ("id", "level", "capability", "text", "excluded")]
 
 
-def _requirement(row: Mapping[str, Any]) -> Requirement:
-    return Requirement(row["id"], Level(row["level"]), row["text"], row["capability"], row["excluded"])
-
-
-def _scenario(entry: Mapping[str, Any]) -> ScenarioResult:
-    known = {key: value for key, value in entry.items() if key in _FIELDS}
-    lists = {key: tuple(entry.get(key, ())) for key in ("requires", "checks", "figures")}
-    return ScenarioResult(**{**known, **lists, "verdict": Verdict(entry["verdict"])})
+def _prove(shards: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The kill matrix, of which there is one at most; where shards have two, nobody can say which one counts."""
+    given = [shard["prove"] for shard in shards if shard["prove"]]
+    if any(prove != given[0] for prove in given):
+        raise UsageError("the shards hold different kill matrices; add one to the merged run instead")
+    return given[0] if given else None
 
 
 def _canary(shards: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The canary that was not found, if there is one: one broken machine spoils the run."""
     canaries: list[Mapping[str, Any]] = [shard["canary"] for shard in shards if shard["canary"]]
-    return next((canary for canary in canaries if not canary["red"]), canaries[0] if canaries else None)
+    return next((canary for canary in canaries if not proof.found(canary)), canaries[0] if canaries else None)

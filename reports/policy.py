@@ -18,6 +18,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import UsageError
+from reports import proof
+from reports.results import CANARY
 
 Unknown = Literal["INCONCLUSIVE", "NOT VERIFIED"]
 _ACCEPTED = {"PASS", "EXCLUDED"}
@@ -55,6 +57,7 @@ class Policy(_Section):
         require_sut_digest: say no unless a digest is given, here or on the command line.
         require_prove: the kill matrix must be there, without survivors and false alarms.
         require_canary: the known-bad dispatcher must have been found in this run.
+        require_evidence: the evidence must lie beside the results, where the gate checks one against the other.
     """
 
     version: Literal[1]
@@ -64,6 +67,7 @@ class Policy(_Section):
     require_sut_digest: bool = False
     require_prove: bool = False
     require_canary: bool = False
+    require_evidence: bool = False
     first_choice: tuple[FirstChoice, ...] = ()
     excuse: tuple[Excuse, ...] = ()
 
@@ -188,7 +192,9 @@ def check_names(results: Mapping[str, Any], policy: Policy) -> None:
 def _completeness(results: Mapping[str, Any]) -> Iterator[str]:
     if not results.get("complete"):
         broken = [
-            reason for reason in results["reasons"] if not reason.startswith(("FAIL:", "INCONCLUSIVE:"))
+            reason
+            for reason in results["reasons"]
+            if not reason.startswith(("FAIL:", "INCONCLUSIVE:", CANARY))  # these are said elsewhere
         ]
         yield f"the run is incomplete ({'; '.join(broken) or 'no account of its end'})"
     shard = results["run"].get("shard")
@@ -201,18 +207,22 @@ def _completeness(results: Mapping[str, Any]) -> Iterator[str]:
         and results["verdict"] == "INCONCLUSIVE"
         and not any(s["verdict"] == "INCONCLUSIVE" for s in results["scenarios"])
     ):
-        yield results["reasons"][0] if results["reasons"] else "the run is inconclusive"
+        reasons = [
+            reason for reason in results["reasons"] if not reason.startswith(CANARY)
+        ]  # that one has its own
+        if reasons or not results["reasons"]:
+            yield reasons[0] if reasons else "the run is inconclusive"
 
 
 def _freshness(results: Mapping[str, Any], policy: Policy, now: float | None) -> Iterator[str]:
-    ended_at = results["run"].get("ended_at")
+    began_at, ended_at = results["run"].get("began_at", 0), results["run"].get("ended_at")
     if policy.max_age_h is None or now is None or ended_at is None:
         return
-    age_h = (now - ended_at) / 3600
+    age_h = (now - began_at) / 3600  # of the oldest: shards of one run may lie days apart
     if age_h > policy.max_age_h:
         yield f"the evidence is {age_h:.1f} h old; at most {policy.max_age_h:g} h is allowed"
-    elif age_h < -1 / 60:
-        yield f"the evidence is from the future ({-age_h:.1f} h): a clock is wrong"
+    elif now < ended_at - 60:
+        yield f"the evidence is from the future ({(ended_at - now) / 3600:.1f} h): a clock is wrong"
 
 
 def _identity(results: Mapping[str, Any], policy: Policy, given: str) -> Iterator[str]:
@@ -271,17 +281,16 @@ def _first_choice(results: Mapping[str, Any], choice: FirstChoice) -> tuple[list
 
 def _proofs(results: Mapping[str, Any], policy: Policy) -> Iterator[str]:
     prove, canary = results.get("prove"), results.get("canary")
+    if canary is not None and not proof.found(canary):
+        yield proof.canary_in_words(canary).removesuffix(".")
     if policy.require_canary and canary is None:
         yield "the canary was not run"
     if policy.require_prove and prove is None:
         yield "the kill matrix was not run"
     elif policy.require_prove and prove is not None:
-        alive = [m["id"] for m in prove["mutants"] if m["verdict"] != "killed"]
-        alarms = [m["id"] for m in prove["equivalent"] if m["verdict"] != "green"]
-        if alive:
-            yield f"{len(alive)} known-bad dispatcher(s) were not found for the stated reason, e.g. {alive[0]}"
-        if alarms:
-            yield f"{len(alarms)} false alarm(s), e.g. {alarms[0]}"
+        if strange := proof.strangeness(prove, results["run"].get("identity", {})):
+            yield strange
+        yield from proof.problems(prove)
 
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> str:

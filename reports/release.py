@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reports import proof
 from reports.policy import Policy, decide, default_policy
 
 VERSION = 1
@@ -64,7 +65,17 @@ def release(results: Mapping[str, Any], policy: Policy | None = None) -> dict[st
         "not_verified": [row["id"] for row in rows if row["verdict"] == "NOT VERIFIED"],
         "excluded": [{"id": row["id"], "because": row["excluded"]} for row in rows if row["excluded"]],
         "prove": results.get("prove"),
+        "proof": _proof(results.get("prove")),
         "canary": results.get("canary"),
         "by_person": [dict(item) for item in BY_PERSON],
         "limits": list(LIMITS),
+    }
+
+
+def _proof(prove: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What follows from the kill matrix; None for what is not known, as it was not run or did not go so far."""
+    return {
+        "problems": list(proof.problems(prove)) if prove else [],
+        "unique_kills": proof.unique_kills(prove) if prove else None,
+        "kill_nothing": proof.kill_nothing(prove) if prove else None,
     }

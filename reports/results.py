@@ -16,7 +16,12 @@ from harness.requirements import Requirement, Requirements
 VERSION = 1
 NOT_VERIFIED = "NOT VERIFIED"
 EXCLUDED = "EXCLUDED"
-_FIELDS = tuple(field.name for field in dataclasses.fields(ScenarioResult))
+CANARY = "the harness is broken: the canary"
+_CANARY_FATE = {
+    "killed for another reason": "was found for another reason than stated",
+    "not judged": "was not judged",
+}
+FIELDS = tuple(field.name for field in dataclasses.fields(ScenarioResult))
 
 
 def results(
@@ -57,7 +62,7 @@ def results(
         "canary": dict(canary) if canary else None,
         "requirements": rows,
         "missing": missing,
-        "scenarios": [_scenario(s) for s in scenarios],
+        "scenarios": [entry(s) for s in scenarios],
     }
 
 
@@ -88,8 +93,9 @@ def _lines(document: Mapping[str, Any]) -> Iterator[bytes]:
     yield b"\n}\n"
 
 
-def _scenario(scenario: ScenarioResult) -> dict[str, Any]:
-    return {name: getattr(scenario, name) for name in _FIELDS} | {
+def entry(scenario: ScenarioResult) -> dict[str, Any]:
+    """A scenario as it stands in the document."""
+    return {name: getattr(scenario, name) for name in FIELDS} | {
         "verdict": scenario.verdict.value,
         "requires": list(scenario.requires),
         "checks": list(scenario.checks),
@@ -127,8 +133,10 @@ def _verdict(
         reasons.append(f"{len(missing)} selected scenario(s) left no verdict, e.g. {missing[0]}")
     if cut_off := _cut_off(run):
         reasons.append(cut_off)
-    if canary is not None and not canary.get("red"):
-        reasons.append(f"the harness is broken: the canary {canary.get('mutant', '')!r} was not found")
+    if canary is not None and canary.get("verdict") != "killed":
+        reasons.append(
+            f"{CANARY} {canary.get('id', '')} {_CANARY_FATE.get(str(canary.get('verdict')), 'was not found')}"
+        )
     if reasons:
         verdict = Verdict.worst([verdict, Verdict.INCONCLUSIVE])
     reasons += [

@@ -185,38 +185,69 @@ class Seal(_Part):
     digest: str = Digest
 
 
-class Mutant(_Part):
-    """One known-bad dispatcher and which scenarios found it."""
+class Kill(_Part):
+    """One scenario that turned red."""
 
-    id: str
-    incident: str = ""
+    scenario: str = Field(description="its folder")
     requirement: str = ""
     oracle: str = ""
-    verdict: Literal["killed", "killed for another reason", "survived"]
-    scenarios: dict[str, str] = {}
+    reason: str = ""
+
+
+class Mutant(_Part):
+    """One known-bad dispatcher and what came of it."""
+
+    id: str = Field(min_length=1)
+    title: str = ""
+    incident: str = Field(default="", description="what it imitates")
+    requirement: str = Field(description="the requirement that must turn red")
+    oracle: str = Field(default="", description="the oracle that is expected to say so")
+    verdict: Literal["killed", "killed for another reason", "survived", "not judged"]
+    killed_by: Kill | None = Field(default=None, description="the kill that decided the verdict")
+    scenarios: dict[str, Literal["killed", "killed for another reason", "passed", "inconclusive"]] = Field(
+        default={}, description="by folder: the scenarios that ran on it"
+    )
+    problem: str = Field(default="", description="why it was not judged")
+    duration_s: float = 0.0
 
 
 class Variant(_Part):
-    """One harmless variant of the dispatcher."""
+    """One harmless variant of the dispatcher, on which every scenario must stay green."""
 
-    id: str
-    verdict: Literal["green", "false alarm"]
+    id: str = Field(min_length=1)
+    title: str = ""
+    verdict: Literal["green", "false alarm", "not judged"]
+    ran: int = Field(default=0, ge=0, description="how many scenarios ran on it")
+    alarms: list[Kill] = []
+    problem: str = Field(default="", description="why it was not judged")
+    duration_s: float = 0.0
+
+
+class Column(_Part):
+    """One scenario of the kill matrix."""
+
+    folder: str
+    scenario: str
+    suite: str
+    title: str = ""
+    requires: list[str] = []
 
 
 class Prove(_Part):
-    """The kill matrix."""
+    """The kill matrix: which known-bad dispatchers the suites find, and that harmless ones disturb them not."""
 
     version: Literal[1]
+    complete: bool = Field(
+        description="false: cut off, or only a part of the zoo or of the scenarios was run"
+    )
+    full: bool = Field(description="true: every scenario ran on every mutant, also after the first kill")
+    began_at: float = Field(description="unix seconds")
+    duration_s: float
+    zoo: str = Digest
+    identity: Identities
+    scenarios: list[Column]
     mutants: list[Mutant]
     equivalent: list[Variant] = []
-
-
-class Canary(_Part):
-    """The known-bad dispatcher that must be found in the same run."""
-
-    mutant: str
-    red: bool
-    scenario: str = ""
 
 
 class Results(_Part):
@@ -230,7 +261,9 @@ class Results(_Part):
     summary: str
     evidence: Seal | None
     prove: Prove | None = Field(description="null: not run")
-    canary: Canary | None = Field(description="null: not run")
+    canary: Mutant | None = Field(
+        description="the known-bad dispatcher that must be found in the same run; null: not run"
+    )
     requirements: list[Requirement]
     missing: list[str] = Field(description="tests that were selected and left no verdict")
     scenarios: list[Scenario]

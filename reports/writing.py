@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,19 +10,26 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from harness import evidence, sealed
 from harness.evidence import write_bytes, write_text
 from harness.requirements import Requirements
-from reports import ctrf, github, intoto, junit, proof, sarif
+from reports import ctrf, github, intoto, junit, sarif
 from reports.checklist import checklist
+from reports.from_evidence import account
 from reports.page import page
 from reports.policy import Policy
 from reports.release import release
-from reports.results import as_bytes, results
+from reports.results import as_bytes
 
 
-def write_all(run: Path, requirements: Requirements, *, policy: Policy | None = None) -> dict[str, Any]:
+def write_all(
+    run: Path, requirements: Requirements | None = None, *, policy: Policy | None = None
+) -> dict[str, Any]:
     """Write ``results.json`` and all that is derived from it into a run folder, from what stands in it.
+
+    Args:
+        run: the folder.
+        requirements: the list, where the folder does not say by which it was judged.
+        policy: by which the checklists decide; None for the default one.
 
     Returns:
         The document of ``results.json``.
@@ -32,14 +38,7 @@ def write_all(run: Path, requirements: Requirements, *, policy: Policy | None = 
         UsageError: the evidence cannot be read.
     """
     with _collector_paused():
-        document = results(
-            evidence.read_run(run),
-            evidence.read_results(run),
-            requirements,
-            seal=_seal(run),
-            prove=proof.read(run / "prove.json"),
-            canary=proof.read(run / "canary.json"),
-        )
+        document = account(run, requirements)
         write_results(run, document)
         write_derived(run, document, policy=policy)
     return document
@@ -83,12 +82,3 @@ def _derived(document: Mapping[str, Any], policy: Policy | None) -> Iterator[tup
 
 def _json(document: Mapping[str, Any]) -> str:
     return to_json(document, indent=1).decode() + "\n"
-
-
-def _seal(run: Path) -> dict[str, Any] | None:
-    """How many files the list of hashes names, and the hash of the list itself."""
-    try:
-        text = (run / sealed.SEAL).read_bytes()
-    except OSError:
-        return None
-    return {"files": text.count(b"\n"), "digest": f"sha256:{hashlib.sha256(text).hexdigest()}"}

@@ -209,3 +209,76 @@ def run_folder(run: Path, results_: Mapping[str, tuple[ScenarioResult, SystemRec
 
 def shown(system: SystemRecord, *checks: Check, **facts: Any) -> dict[str, Any]:
     return account([system], checks, **facts)
+
+
+def mutant(id_: str, verdict: str = "killed", **changes: Any) -> dict[str, Any]:
+    """One known-bad dispatcher of the kill matrix, found by PROD-FALLBACK-01 unless said otherwise."""
+    by = {
+        "scenario": "PROD-FALLBACK-01",
+        "requirement": "PROD-03",
+        "oracle": "route",
+        "reason": "another way",
+    }
+    cell = {"survived": "passed", "not judged": "inconclusive"}.get(verdict, verdict)
+    facts: dict[str, Any] = {
+        "id": id_,
+        "title": f"What is wrong with {id_}",
+        "incident": "it happened once",
+        "requirement": "PROD-03",
+        "oracle": "route",
+        "verdict": verdict,
+        "killed_by": by if verdict.startswith("killed") else None,
+        "scenarios": {"PROD-HEALTHY-01": "passed", "PROD-FALLBACK-01": cell},
+        "problem": "the patch is stale" if verdict == "not judged" else "",
+        "duration_s": 1.5,
+    }
+    return {**facts, **changes}
+
+
+def variant(id_: str, verdict: str = "green", **changes: Any) -> dict[str, Any]:
+    """One harmless variant of the kill matrix."""
+    alarm = {
+        "scenario": "PROD-HEALTHY-01",
+        "requirement": "PROD-01",
+        "oracle": "events",
+        "reason": "another order",
+    }
+    facts: dict[str, Any] = {
+        "id": id_,
+        "title": f"Harmless: {id_}",
+        "verdict": verdict,
+        "ran": 2,
+        "alarms": [alarm] if verdict == "false alarm" else [],
+        "problem": "it does not start" if verdict == "not judged" else "",
+        "duration_s": 2.5,
+    }
+    return {**facts, **changes}
+
+
+def kill_matrix(
+    *mutants: dict[str, Any], equivalent: Iterable[dict[str, Any]] = (), **changes: Any
+) -> dict[str, Any]:
+    """A ``prove.json`` of the suites and the harness of ``run_facts``."""
+    columns = [
+        {
+            "folder": name,
+            "scenario": name,
+            "suite": "prod",
+            "title": f"What {name} shows.",
+            "requires": ["PROD-01"],
+        }
+        for name in ("PROD-HEALTHY-01", "PROD-FALLBACK-01")
+    ]
+    facts: dict[str, Any] = {
+        "version": 1,
+        "complete": True,
+        "full": True,
+        "began_at": 1_767_225_000.0,
+        "duration_s": 60.0,
+        "zoo": DIGEST,
+        "identity": run_facts()["identity"],
+        "scenarios": columns,
+        "mutants": list(mutants),
+        "equivalent": list(equivalent),
+    }
+    return {**facts, **changes}

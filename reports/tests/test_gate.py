@@ -134,20 +134,6 @@ def test_with_nothing_broken_the_first_route_is_taken() -> None:
     assert "no job of PROD-01 shows" in str(unseen)
 
 
-def test_kill_matrix_and_canary_can_be_demanded() -> None:
-    demanding = EXCUSED.model_copy(update={"require_prove": True, "require_canary": True})
-    reasons = str(decide(made.going(), demanding))
-    assert "the canary was not run" in reasons
-    assert "the kill matrix was not run" in reasons
-    prove = {
-        "mutants": [{"id": "m1", "verdict": "survived"}],
-        "equivalent": [{"id": "e1", "verdict": "false alarm"}],
-    }
-    reasons = str(decide({**made.going(), "prove": prove, "canary": {"mutant": "c", "red": True}}, demanding))
-    assert "e.g. m1" in reasons
-    assert "e.g. e1" in reasons
-
-
 def test_the_default_policy_is_valid_and_says_what_it_excuses() -> None:
     assert default_policy().levels == ("core",)
     assert all(excuse.because for excuse in default_policy().excuse)
