@@ -3,9 +3,9 @@
 What did not pass stands in the page as it is. What passed is packed, forty scenarios at a time, and unpacked by the
 browser when it is opened: a run of thousands of scenarios stays a file that opens at once.
 
-Nothing that a dispatcher wrote can act: the template escapes everything, and so do ``reports.detail`` and
-``reports.diagram``, whose output alone is taken as it is. Should one of them ever miss something, the page's own
-security policy admits no script but the page's.
+Nothing that a dispatcher wrote can act: the template escapes everything, and so do ``reports.detail``,
+``reports.diagram`` and ``reports.matrix``, whose output alone is taken as it is. Should one of them ever miss
+something, the page's own security policy admits no script but the page's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import base64
 import datetime as dt
 import gzip
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
@@ -24,14 +23,21 @@ import jinja2
 from markupsafe import Markup
 from pydantic_core import to_json
 
-from reports import proof
-from reports.detail import detail
+from reports import figures, proof
+from reports.detail import detail, figure
+from reports.matrix import kill_matrix
 from reports.policy import Policy
 from reports.release import release
-from reports.text import escape
+from reports.text import anchor, escape, prose
 
 _IN_A_CHUNK = 40
-_VERDICTS = ("FAIL", "INCONCLUSIVE", "PASS", "NOT_APPLICABLE")
+_VERDICTS = {
+    "FAIL": "failed",
+    "INCONCLUSIVE": "inconclusive",
+    "PASS": "passed",
+    "NOT_APPLICABLE": "not applicable",
+}
+_ORDER = {verdict: number for number, verdict in enumerate(_VERDICTS)}
 
 
 def page(results: Mapping[str, Any], policy: Policy | None = None) -> str:
@@ -40,38 +46,44 @@ def page(results: Mapping[str, Any], policy: Policy | None = None) -> str:
     scenarios, chunks = _scenarios(results["scenarios"])
     script = _file("page.js")
     tiles = _tiles(results)
-    prove = document["prove"]
+    prove, canary = document["prove"], document["canary"]
+    verdicts = [scenario["verdict"] for scenario in results["scenarios"]]
+    shown = frozenset(scenario["folder"] for scenario in results["scenarios"])
+    ids = [row["id"] for row in document["requirements"]]
     return _template().render(
         decision=document["decision"],
         results={**results, "complete": document["complete"]},
         run=document["run"],
+        brief=list(_brief(document)),
         rows=document["requirements"],
+        board=_board(document["requirements"]),
         by_person=document["by_person"],
+        excluded=document["excluded"],
         limits=document["limits"],
         facts=list(_facts(document)),
+        figures=_figures(results),
         tiles=tiles,
         bar_words=", ".join(f"{tile['count']} {tile['word']}" for tile in tiles),
-        verdicts=_VERDICTS,
+        verdicts=[(verdict, verdicts.count(verdict)) for verdict in _VERDICTS],
+        suites=sorted({_suite(scenario) for scenario in results["scenarios"]}),
         scenarios=scenarios,
         chunks=chunks,
         prove_words=proof.in_words(prove),
-        canary_words=proof.canary_in_words(document["canary"]),
-        matrix=Markup(proof.matrix(prove)) if prove else "",  # noqa: S704 - escaped where it is made
+        proof_problems=document["proof"]["problems"],
+        canary_words=proof.canary_in_words(canary),
+        canary_kind="NOT_APPLICABLE" if canary is None else "PASS" if proof.found(canary) else "FAIL",
+        matrix=Markup(kill_matrix(prove, ids, shown)) if prove else "",  # noqa: S704 - escaped where it is made
         style=Markup(_file("page.css")),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
-def anchor(folder: str) -> str:
-    """A scenario's name as it stands in a link within the page."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", folder)
-
-
 @cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["anchor"] = anchor
+    environment.filters["prose"] = lambda text: Markup(prose(text))  # noqa: S704 - escaped there
     return environment.from_string(_file("page.html.j2"))
 
 
@@ -85,7 +97,7 @@ def _scenarios(scenarios: Sequence[Mapping[str, Any]]) -> tuple[Markup, list[str
     rows: list[str] = []
     chunks: list[str] = []
     waiting: list[str] = []
-    for scenario in sorted(scenarios, key=lambda s: (_VERDICTS.index(s["verdict"]), s["folder"])):
+    for scenario in sorted(scenarios, key=lambda s: (_ORDER[s["verdict"]], s["folder"])):
         inner = detail(scenario)
         if scenario["verdict"] in {"PASS", "NOT_APPLICABLE"}:
             rows.append(_row(scenario, "", packed=f' data-packed="{len(chunks)}.{len(waiting)}"'))
@@ -102,15 +114,42 @@ def _scenarios(scenarios: Sequence[Mapping[str, Any]]) -> tuple[Markup, list[str
 
 def _row(scenario: Mapping[str, Any], inner: str, *, packed: str = "") -> str:
     """One scenario of the list; not in the template, which takes several times as long for thousands of them."""
-    verdict = scenario["verdict"]
-    faults = "".join(f" · {escape(fault)}" for fault in (scenario.get("account") or {}).get("faults", ()))
+    verdict, took = scenario["verdict"], f"{scenario['duration_s']:.2f}"
+    chips = "".join(f' <span class="chip">{escape(id_)}</span>' for id_ in scenario["requires"])
+    chips += "".join(
+        f' <span class="chip fault-chip">⚡ {escape(fault)}</span>'
+        for fault in (scenario.get("account") or {}).get("faults", ())
+    )
     return (
-        f'<details class="scenario" id="s-{anchor(scenario["folder"])}" data-verdict="{verdict}"{packed}>'
-        f'<summary><span class="v {verdict}">{verdict.replace("_", " ")}</span> <b>{escape(scenario["folder"])}</b> '
-        f'<span class="title">{escape(scenario["title"])}</span> '
-        f"<small>{escape(' '.join(scenario['requires']))}{faults} · {scenario['duration_s']:.2f} s</small></summary>"
+        f'<details class="scenario" id="s-{anchor(scenario["folder"])}" data-verdict="{verdict}" data-took="{took}" '
+        f'data-suite="{escape(_suite(scenario))}"{packed}>'
+        f'<summary><span class="v {verdict}">{verdict.replace("_", " ")}</span> <span class="id">'
+        f'<b>{escape(scenario["folder"])}</b>{chips}</span> <span class="took">{took} s</span> '
+        f'<span class="title">{escape(scenario["title"])}</span></summary>'
         f'<div class="detail">{inner}</div></details>\n'
     )
+
+
+def _suite(scenario: Mapping[str, Any]) -> str:
+    """The folder of scenarios that it is from."""
+    parts = scenario["node"].partition("::")[0].split("/")
+    return str(parts[-2]) if len(parts) > 1 else ""
+
+
+def _figures(results: Mapping[str, Any]) -> Markup:
+    cards = (
+        figure(given, of=f'<a href="#s-{anchor(scenario["folder"])}">{escape(scenario["folder"])}</a>')
+        for scenario, given in figures.of_run(results)
+    )
+    return Markup("".join(cards))  # noqa: S704 - escaped where it is made
+
+
+def _board(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """The requirements by family, for a look at all of them at once."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["id"].rpartition("-")[0], []).append(row)
+    return found
 
 
 def _pack(parts: Sequence[str]) -> str:
@@ -119,23 +158,41 @@ def _pack(parts: Sequence[str]) -> str:
 
 
 def _tiles(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The numbers at the top; those with a share make up the bar below them."""
     verdicts = [scenario["verdict"] for scenario in results["scenarios"]]
-    words = {
-        "FAIL": "failed",
-        "INCONCLUSIVE": "inconclusive",
-        "PASS": "passed",
-        "NOT_APPLICABLE": "not applicable",
-    }
     tiles: list[dict[str, Any]] = [
         {"kind": kind, "word": word, "count": verdicts.count(kind), "share": verdicts.count(kind)}
-        for kind, word in words.items()
-        if verdicts.count(kind) or kind in {"PASS", "FAIL"}
+        for kind, word in _VERDICTS.items()
+        if verdicts.count(kind) or kind == "PASS"
     ]
-    rows = results["requirements"]
+    if missing := len(results["missing"]):
+        tiles.append(
+            {"kind": "INCONCLUSIVE", "word": "without a verdict", "count": missing, "share": missing}
+        )
+    rows = [row["verdict"] for row in results["requirements"]]
+    tiles.append(_tile("plain", "requirements verified", f"{rows.count('PASS')}/{len(rows)}"))
     for kind, word in (("NOT VERIFIED", "requirements not verified"), ("EXCLUDED", "requirements excluded")):
-        count = sum(row["verdict"] == kind for row in rows)
-        tiles.append({"kind": kind.replace(" ", "_"), "word": word, "count": count, "share": 0})
+        if count := rows.count(kind):
+            tiles.append(_tile(kind.replace(" ", "_"), word, str(count)))
+    if prove := results.get("prove"):
+        killed = sum(mutant["verdict"] == "killed" for mutant in prove["mutants"])
+        kind = "FAIL" if any(proof.problems(prove)) else "PASS"
+        tiles.append(_tile(kind, "known-bad dispatchers found", f"{killed}/{len(prove['mutants'])}"))
     return tiles
+
+
+def _tile(kind: str, word: str, count: str) -> dict[str, Any]:
+    return {"kind": kind, "word": word, "count": count, "share": 0}
+
+
+def _brief(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a reader wants to know first: which run, when, and of what."""
+    facts = dict(_facts(document))
+    for name in ("run", "begun", "took"):
+        yield name, facts[name]
+    digest = document["run"].get("identity", {}).get("sut", {}).get("digest")
+    if digest:
+        yield "digest of the system under test", f"{digest[:19]}…"
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -153,11 +210,16 @@ def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     seal = document["evidence"]
     if seal:
         yield "evidence", f"{seal['files']} files; SHA256SUMS has {seal['digest']}"
+    prove = document["prove"]
+    if prove and prove.get("zoo"):
+        yield "known-bad dispatchers", prove["zoo"]
     for name in ("topology", "seed", "python", "platform"):
         if run.get(name) is not None:
             yield name, str(run[name])
     if run.get("shard"):
         yield "shard", f"{run['shard']['index']} of {run['shard']['of']}"
+    if run.get("merged"):
+        yield "merged from", " ".join(run["merged"])
     environment = run.get("environment", {})
     yield (
         "packages",

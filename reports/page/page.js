@@ -1,9 +1,11 @@
 "use strict";
-// Filters, keys, and unpacking: what passed is packed, and unpacked when it is opened.
+// Filters, order, keys, and unpacking: what passed is packed, and unpacked when it is opened.
 const list = document.getElementById("list");
 const rows = Array.from(list.children);
 const texts = rows.map((row) => row.firstElementChild.textContent.toLowerCase());
 const search = document.getElementById("search");
+const suite = document.getElementById("suite");
+const order = document.getElementById("order");
 const boxes = Array.from(document.querySelectorAll("input[name=verdict]"));
 const count = document.getElementById("count");
 const none = document.getElementById("none");
@@ -15,12 +17,22 @@ function filter() {
   let shown = 0;
   rows.forEach((row, number) => {
     const text = texts[number];
-    const fits = wanted.has(row.dataset.verdict) && words.every((word) => text.includes(word));
+    const fits = wanted.has(row.dataset.verdict) && (!suite.value || row.dataset.suite === suite.value)
+      && words.every((word) => text.includes(word));
     if (row.hidden === fits) row.hidden = !fits;
     if (fits) shown += 1;
   });
   count.textContent = `${shown} of ${rows.length} shown`;
   none.hidden = shown > 0;
+}
+
+function arrange() {
+  const by = {
+    grave: (a, b) => rows.indexOf(a) - rows.indexOf(b),
+    slow: (a, b) => b.dataset.took - a.dataset.took,
+    name: (a, b) => (a.id < b.id ? -1 : 1),
+  }[order.value];
+  list.append(...(order.value === "grave" ? rows : rows.slice().sort(by)));
 }
 
 function chunk(number) {
@@ -53,10 +65,15 @@ function open(id) {
 }
 
 function move(step) {
-  const visible = rows.filter((row) => !row.hidden);
+  const visible = Array.from(list.children).filter((row) => !row.hidden);
   const at = visible.findIndex((row) => row.contains(document.activeElement));
   const next = visible[Math.min(Math.max(at + step, 0), visible.length - 1)];
   if (next) next.firstElementChild.focus();
+}
+
+function everything() {
+  boxes.forEach((box) => { box.checked = true; });
+  suite.value = "";
 }
 
 list.addEventListener("toggle", (event) => {
@@ -64,13 +81,15 @@ list.addEventListener("toggle", (event) => {
 }, true);
 search.form.addEventListener("submit", (event) => event.preventDefault());
 search.addEventListener("input", filter);
+suite.addEventListener("change", filter);
+order.addEventListener("change", arrange);
 boxes.forEach((box) => box.addEventListener("change", filter));
 document.querySelectorAll(".filter-by").forEach((button) => button.addEventListener("click", () => {
   search.value = button.dataset.query;
-  boxes.forEach((box) => { box.checked = true; });
+  everything();
   filter();
-  search.focus();
-  search.scrollIntoView({ block: "start" });
+  search.focus({ preventScroll: true });
+  document.getElementById("scenarios").scrollIntoView({ block: "start" });
 }));
 document.getElementById("theme").addEventListener("click", () => {
   const root = document.documentElement;
@@ -79,7 +98,7 @@ document.getElementById("theme").addEventListener("click", () => {
 });
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input[type=search]");
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
   if (event.key === "Escape" && (typing || search.value)) {
     search.value = "";
     filter();
@@ -92,10 +111,15 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
 });
-addEventListener("hashchange", () => open(location.hash.slice(1)));
+addEventListener("hashchange", () => open(decodeURIComponent(location.hash.slice(1))));
+const opened = [];
 addEventListener("beforeprint", () => {
-  document.querySelectorAll(".excused").forEach((excused) => { excused.open = true; });
-  rows.forEach((row) => { if (row.dataset.verdict !== "PASS") row.open = true; });
+  const troubled = rows.filter((row) => row.dataset.verdict === "FAIL" || row.dataset.verdict === "INCONCLUSIVE");
+  [...document.querySelectorAll(".excused, .more"), ...troubled].forEach((each) => {
+    if (!each.open) opened.push(each);
+    each.open = true;
+  });
 });
-open(location.hash.slice(1));
+addEventListener("afterprint", () => opened.splice(0).forEach((each) => { each.open = false; }));
+open(decodeURIComponent(location.hash.slice(1)));
 document.documentElement.dataset.ready = "yes";

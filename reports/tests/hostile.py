@@ -38,7 +38,13 @@ def document() -> dict[str, Any]:
     )  # fmt: skip
     finding = Finding(EVERYTHING, EVERYTHING, EVERYTHING, oracle=f"secrets{IMAGE}")
     account = made.shown(system, Check(EVERYTHING, finding), finding=finding)
-    facts: dict[str, Any] = {"account": account, "title": EVERYTHING, "files": {f"a{IMAGE}.log": "0" * 64}}
+    figures = ({"name": EVERYTHING, "value": 1.0, "unit": IMAGE, "at_most": 2},)
+    facts: dict[str, Any] = {
+        "figures": figures,
+        "account": account,
+        "title": EVERYTHING,
+        "files": {f"a{IMAGE}.log": "0" * 64},
+    }
     failed = made.scenario(
         "BAD-01", Verdict.FAIL, message=EVERYTHING, node=f"scenarios/a.py::t[{EVERYTHING}]", **facts
     )
@@ -46,4 +52,22 @@ def document() -> dict[str, Any]:
     unclear = made.scenario(
         "ODD-01", Verdict.INCONCLUSIVE, message=EVERYTHING + CONTROL.replace("\ud800", "")
     )
-    return made.document(failed, passed, unclear, profile=f"profile{IMAGE}", platform=EVERYTHING)
+    by = {"scenario": EVERYTHING, "requirement": IMAGE, "oracle": IMAGE, "reason": EVERYTHING}
+    texts: dict[str, Any] = dict.fromkeys(
+        ("id", "title", "incident", "requirement", "oracle", "problem"), EVERYTHING
+    )
+    mutants = [
+        made.mutant("", verdict, **texts, killed_by=by if verdict.startswith("killed") else None)
+        for verdict in ("killed", "killed for another reason", "survived", "not judged")
+    ]
+    column = {
+        "folder": EVERYTHING,
+        "scenario": EVERYTHING,
+        "suite": IMAGE,
+        "title": EVERYTHING,
+        "requires": [],
+    }
+    variant = made.variant(EVERYTHING, "false alarm", title=EVERYTHING, alarms=[by], problem=EVERYTHING)
+    prove = made.kill_matrix(*mutants, equivalent=[variant], scenarios=[column])
+    document = made.document(failed, passed, unclear, profile=f"profile{IMAGE}", platform=EVERYTHING)
+    return {**document, "prove": prove, "canary": mutants[2]}

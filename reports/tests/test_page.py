@@ -133,25 +133,74 @@ def test_what_is_missing_excluded_and_left_to_a_person_is_listed(open_page: Open
     assert "never their absence" in tab.locator("main").inner_text()
 
 
-def test_the_kill_matrix_is_drawn_where_there_is_one(open_page: Open) -> None:
+def proved(**changes: Any) -> dict[str, Any]:
+    """Results with a kill matrix that shows every outcome, and a canary."""
     mutants = [
-        {
-            "id": "M01",
-            "requirement": "PROD-03",
-            "verdict": "killed",
-            "scenarios": {"PROD-FALLBACK-07": "killed"},
-        },
-        {
-            "id": "M02",
-            "requirement": "PROD-01",
-            "verdict": "survived",
-            "scenarios": {"PROD-FALLBACK-07": "survived"},
-        },
+        made.mutant("m-killed", requirement="PROD-03"),
+        made.mutant("m-other", "killed for another reason", requirement="PROD-01"),
+        made.mutant("m-alive", "survived", requirement="ONCE-02"),
+        made.mutant("m-stale", "not judged", requirement="PROD-01"),
     ]
-    tab = open_page({**some(), "prove": {"version": 1, "mutants": mutants, "equivalent": []}})
-    assert "1 of 2 known-bad dispatchers" in tab.locator("main").inner_text()
-    assert tab.locator("svg.matrix .cell-k").count() == 1
-    assert tab.locator("svg.matrix .cell-s").count() == 1
+    variants = [made.variant("v-green"), made.variant("v-alarm", "false alarm")]
+    prove = made.kill_matrix(*mutants, equivalent=variants, **changes)
+    return {**some(), "prove": prove, "canary": made.mutant("m-killed")}
+
+
+def test_the_kill_matrix_is_a_picture_and_words(open_page: Open) -> None:
+    tab = open_page(proved())
+    part = tab.locator("#proof")
+    assert "1 of 4 known-bad dispatchers were found for the stated reason" in part.inner_text()
+    assert "The canary m-killed was found, by PROD-FALLBACK-01." in part.inner_text()
+    tiles = part.locator(".board .tile").all_text_contents()
+    assert tiles == [
+        "≠m-other: killed for another reason",
+        "?m-stale: not judged",
+        "✓m-killed: killed",
+        "✗m-alive: survived",
+    ]  # in the order of the requirements
+    rows = part.locator("table.matrix tbody tr:not(.family)")
+    assert rows.count() == 4
+    killed = tab.locator("#m-m-killed")
+    assert killed.inner_text().startswith("✓\nWhat is wrong with m-killed\nPROD-03 route: PROD-FALLBACK-01")
+    assert killed.locator("svg.strip").get_attribute("aria-label") == "1 killed, 1 passed"
+    assert killed.locator("path.mark-3").count() == 1
+    assert "for another reason PROD-03 route" in tab.locator("#m-m-other").inner_text()
+    assert "survived" in tab.locator("#m-m-alive").inner_text()
+    assert "the patch is stale" in tab.locator("#m-m-stale").inner_text()
+    assert tab.locator(".variants li").first.inner_text().startswith("false alarm Harmless: v-alarm")
+    assert "1 scenario kills" in part.locator(".more").nth(1).inner_text()
+
+
+def test_what_each_scenario_adds_is_said_only_where_it_is_known(open_page: Open) -> None:
+    tab = open_page(proved())
+    more = tab.locator("#proof .more")
+    assert more.count() == 3
+    more.nth(1).locator("summary").click()
+    assert more.nth(1).locator("li").all_inner_texts() == ["PROD-FALLBACK-01: m-killed"]
+    assert more.nth(2).locator("li").all_text_contents() == ["PROD-HEALTHY-01"]
+    tab = open_page(proved(full=False))
+    assert tab.locator("#proof .more").count() == 1
+    assert "dispatchcheck prove --full" in tab.locator("#proof").inner_text()
+
+
+def test_figures_are_shown_with_their_bounds(open_page: Open) -> None:
+    document = some()
+    document["scenarios"][5]["figures"] = [
+        {"name": "throughput", "value": 41.72, "unit": "jobs/s", "at_least": 20},
+        {"name": "jobs", "value": 500, "unit": ""},
+    ]
+    tab = open_page(document)
+    cards = tab.locator("section .figures > .figure")
+    name = document["scenarios"][5]["folder"]
+    assert cards.all_inner_texts() == [
+        f"throughput\n41.7 jobs/s\nat least 20 jobs/s\n{name}",
+        f"jobs\n500\n{name}",
+    ]
+    label = cards.first.locator(".gauge").get_attribute("aria-label")
+    assert label == "41.7 jobs/s, at least 20 jobs/s"
+    cards.first.locator("a").click()
+    tab.wait_for_selector(f"#s-{name}[data-filled]")
+    assert tab.locator(f"#s-{name} .figure").count() == 2
 
 
 def test_search_and_verdicts_filter(open_page: Open) -> None:
@@ -165,6 +214,24 @@ def test_search_and_verdicts_filter(open_page: Open) -> None:
     assert shown(tab) == ["PROD-FALLBACK-07", "ONCE-LOST-01", "ONCE-TWICE-01"]
     tab.fill("#search", "no such thing")
     assert tab.get_by_text("No scenario matches.").is_visible()
+
+
+def test_suites_filter_and_the_slowest_can_come_first(open_page: Open) -> None:
+    tab = open_page(
+        made.document(
+            made.scenario("A-01", node="scenarios/dev/test_a.py::test_a", duration_s=1.0),
+            made.scenario("B-01", node="scenarios/prod/test_b.py::test_b", duration_s=3.0),
+            made.scenario("C-01", Verdict.FAIL, node="scenarios/prod/test_c.py::test_c", duration_s=2.0),
+        )
+    )
+    assert shown(tab) == ["C-01", "A-01", "B-01"]
+    tab.locator("#order").select_option("slowest first")
+    assert shown(tab) == ["B-01", "C-01", "A-01"]
+    tab.locator("#suite").select_option("prod")
+    assert shown(tab) == ["B-01", "C-01"]
+    tab.locator("#order").select_option("by name")
+    tab.locator("#suite").select_option("all")
+    assert shown(tab) == ["A-01", "B-01", "C-01"]
 
 
 def test_a_requirement_leads_to_its_scenarios(open_page: Open) -> None:
@@ -186,9 +253,11 @@ def test_a_failed_scenario_shows_what_happened(open_page: Open) -> None:
     row = tab.locator("#s-PROD-FALLBACK-07")
     row.locator("> summary").click()
     assert "no event=assemble.service.falling_back_to_inline" in row.locator(".finding").inner_text()
-    assert row.locator("svg.sequence .fault").text_content() == "⚡ cloud-tasks-reply-lost"
-    assert "the caller cannot know" in row.locator("svg.sequence .maybe").text_content()  # type: ignore[operator]
+    assert row.locator("svg.sequence .fault").text_content() == "cloud-tasks-reply-lost"
+    assert row.locator("svg.sequence .bolt").count() == 1
+    assert row.locator("svg.sequence .maybe").text_content() == "the caller cannot know"
     assert row.locator("svg.sequence path.lost").count() == 1
+    assert row.locator("svg.sequence .sign-lost").text_content() == "?"
     assert row.locator("mark").all_inner_texts() == ["event=assemble.service.falling_back_to_inline"]
     row.locator(".env summary").click()
     environment = row.locator(".env").inner_text()
@@ -217,11 +286,16 @@ def test_keyboard_alone_is_enough(open_page: Open) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, PHONE], ids=["desk", "phone"])
 def test_axe_finds_nothing(open_page: Open, scheme: str, size: dict[str, int]) -> None:
-    tab = open_page(some(), color_scheme=scheme, viewport=size, bypass_csp=True)
+    document = proved()
+    document["scenarios"][5]["figures"] = [
+        {"name": "throughput", "value": 41.72, "unit": "/s", "at_least": 20}
+    ]
+    tab = open_page(document, color_scheme=scheme, viewport=size, bypass_csp=True)
     tab.locator("#s-PROD-FALLBACK-07 > summary").click()
     tab.locator("#s-PROD-HEALTHY-01 > summary").click()
     tab.wait_for_selector("#s-PROD-HEALTHY-01[data-filled]")
     tab.locator("#s-PROD-FALLBACK-07 .env summary").click()
+    tab.evaluate("document.querySelectorAll('.more, .excused').forEach((each) => { each.open = true; })")
     results = Axe().run(tab)
     assert results.violations_count == 0, results.generate_report()
 
@@ -235,7 +309,7 @@ def test_light_and_dark_can_be_chosen(open_page: Open) -> None:
 
 
 def test_a_phone_does_not_scroll_sideways(open_page: Open) -> None:
-    tab = open_page(some(), viewport=PHONE)
+    tab = open_page(proved(), viewport=PHONE)
     for name in ("PROD-FALLBACK-07", "ONCE-LOST-01", "PROD-HEALTHY-01"):
         tab.locator(f"#s-{name} > summary").click()
     tab.wait_for_selector("#s-PROD-HEALTHY-01[data-filled]")
@@ -253,6 +327,8 @@ def test_printing_opens_what_did_not_pass(open_page: Open) -> None:
     assert tab.locator("#s-PROD-FALLBACK-07 svg.sequence").is_visible()
     assert not tab.locator("form.tools").is_visible()
     assert tab.locator(".sign .line").first.is_visible()
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.locator("details.scenario[open]").count() == 0
 
 
 def test_nothing_that_a_dispatcher_wrote_acts(open_page: Open) -> None:
