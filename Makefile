@@ -6,7 +6,7 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: verify test check tools clean lock help architecture soak stability
+.PHONY: verify test check tools images clean lock help architecture soak stability
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,9 +41,16 @@ test: check tools ## everything: checks, all tests, all scenarios, branch covera
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-lock: ## resolve the dependencies again and write requirements.lock (needs uv)
+images: $(STAMP) ## the images of the reference dispatcher and of the fakes (needs Docker; see CONTRIBUTING.md)
+	@scripts/images
+
+lock: ## resolve the dependencies again and write requirements.lock, and the images' parts of it (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	  --group dev pyproject.toml -o requirements.lock
+	for each in reference_impl fake_services; do \
+	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	    -c requirements.lock $$each/requirements.txt -o $$each/requirements.lock || exit 1; \
+	done
 
 soak: $(STAMP) ## 5,000 random histories of the reference dispatcher (about half an hour); prints the seed
 	$(BIN)/python -m reference_impl.tests.soak --histories 5000

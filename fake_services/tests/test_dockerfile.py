@@ -13,9 +13,10 @@ from fake_services.tests.test_command import running
 TEXT = Path(fake_services.__file__).with_name("Dockerfile").read_text()
 
 
-def test_the_base_image_can_be_chosen_and_nothing_is_downloaded() -> None:
+def test_the_base_image_can_be_chosen_and_nothing_is_downloaded_where_there_are_wheels() -> None:
     assert TEXT.index("ARG BASE_IMAGE=") < TEXT.index("FROM ${BASE_IMAGE}")
     assert "--no-index" in TEXT
+    assert "--require-hashes" in TEXT
     assert "/venv/bin/python -m pip install" in TEXT  # the base may have no pip of its own
     assert "\nUSER fake\n" in TEXT
 

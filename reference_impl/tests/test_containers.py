@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "reference_impl/Dockerfile").read_text(encoding="utf-8")
@@ -25,8 +26,19 @@ def test_the_compose_file_has_the_service_that_the_log_command_names() -> None:
     assert "TASKS_AUTH: ${TASKS_AUTH:?" in COMPOSE
 
 
-def test_the_images_requirements_are_among_the_projects() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    names = {re.split(r"[>=]", requirement)[0] for requirement in project}
-    lines = (ROOT / "reference_impl/requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert {line for line in lines if not line.startswith("#")} <= names
+@pytest.mark.parametrize("folder", ["reference_impl", "fake_services"])
+def test_an_image_has_the_versions_and_hashes_of_the_projects_lock(folder: str) -> None:
+    project, image = _locked(ROOT / "requirements.lock"), _locked(ROOT / folder / "requirements.lock")
+    wanted = (ROOT / folder / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {re.split(r"\[", line)[0] for line in wanted if not line.startswith("#")} <= image.keys()
+    assert {name: image[name] for name in image if image[name] != project.get(name)} == {}
+
+
+def _locked(lock: Path) -> dict[str, tuple[str, frozenset[str]]]:
+    """The version and the hashes of each package in a lock."""
+    entries = re.split(r"^(?=[a-z0-9])", lock.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = {}
+    for entry in filter(str.strip, entries):
+        name, version = re.match(r"([a-z0-9-]+)==([^ ;\n]+)", entry).groups()  # type: ignore[union-attr]
+        found[name] = (version, frozenset(re.findall(r"--hash=(\S+)", entry)))
+    return found
