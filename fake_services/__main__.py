@@ -7,6 +7,7 @@ import sys
 
 _FAKES = {
     "cloud-tasks": "fake_services.cloud_tasks.__main__",
+    "metadata": "fake_services.metadata.__main__",
     "worker-gateway": "fake_services.worker_gateway.__main__",
 }
 

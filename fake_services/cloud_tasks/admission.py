@@ -1,4 +1,4 @@
-"""Who may call: unknown projects, missing permissions, used-up quotas. All of it is off unless configured."""
+"""Who may call: bad tokens, unknown projects, missing permissions, used-up quotas. Off unless configured."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from fake_services.cloud_tasks.errors import ApiError, permission_denied_on_proj
 from fake_services.cloud_tasks.rate import TokenBucket
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fake_services.clock import Clock
     from fake_services.cloud_tasks.config import CloudTasksConfig
     from fake_services.cloud_tasks.protos import Message
@@ -45,7 +47,7 @@ class Admission:
     """Refuses calls that the configuration says the caller may not make.
 
     Args:
-        config: projects, denied_permissions, service_accounts and semantics.quotas.
+        config: is_access_token, projects, denied_permissions, service_accounts and semantics.quotas.
         clock: Tells the time.
     """
 
@@ -59,7 +61,33 @@ class Admission:
             or config.denied_permissions
             or config.semantics.quotas
             or config.service_accounts is not None
+            or config.is_access_token is not None
         )
+
+    def check_caller(self, metadata: Sequence[tuple[str, str | bytes]]) -> None:
+        """Raise the ApiError with which the service refuses who shows no good access token, if it does.
+
+        Args:
+            metadata: gRPC metadata or HTTP headers.
+        """
+        good = self._config.is_access_token
+        if good is None:
+            return
+        shown = [str(value) for key, value in metadata if key.lower() == "authorization"]
+        if not shown:
+            # Source: what the service answers to a call without credentials; "Cloud APIs, Errors".
+            raise ApiError(
+                "UNAUTHENTICATED",
+                "Request is missing required authentication credential. Expected OAuth 2 access token, login "
+                "cookie or other valid authentication credential.",
+            )
+        kind, _, token = shown[0].partition(" ")
+        if kind != "Bearer" or not good(token):
+            raise ApiError(
+                "UNAUTHENTICATED",
+                "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or "
+                "other valid authentication credential.",
+            )
 
     def check(self, method: str, request: Message) -> None:
         """Raise the ApiError with which the service refuses this call, if it does."""

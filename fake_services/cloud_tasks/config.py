@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -89,6 +89,7 @@ class CloudTasksConfig:
         projects: The projects that exist; None for all.
         service_accounts: The accounts that tokens may be made for; None for all.
         denied_permissions: IAM permissions that callers lack, such as "cloudtasks.tasks.create".
+        is_access_token: Whether a bearer token of a caller is good; None: callers are not asked for one.
         semantics: The choices on which sources disagree.
         seed: Makes generated task ids repeatable; None for different ones each time.
         journal_capacity: How many exchanges are kept.
@@ -114,6 +115,7 @@ class CloudTasksConfig:
     projects: tuple[str, ...] | None = None
     service_accounts: tuple[str, ...] | None = None
     denied_permissions: tuple[str, ...] = ()
+    is_access_token: Callable[[str], bool] | None = None
     semantics: Semantics = field(default_factory=Semantics)
     seed: int | None = None
     journal_capacity: int = 100_000

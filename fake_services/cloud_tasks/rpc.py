@@ -121,7 +121,7 @@ class Rpcs:
         # One lock for the effect and its entry: the delivery that follows must come after it in the journal.
         with self._dispatcher.lock:
             try:
-                reply = self._effect(method, raw)
+                reply = self._effect(method, raw, caller)
             except ApiError as error:
                 self._record(method, raw, caller, error.code, error.message, applied=False, observed="error")
                 raise
@@ -129,9 +129,10 @@ class Rpcs:
             self._record(method, raw, caller, "OK", "", applied=True, observed="reply", task=task)
         return reply
 
-    def _effect(self, method: Method, raw: bytes, *, half: bool = False) -> Message:
+    def _effect(self, method: Method, raw: bytes, caller: Caller, *, half: bool = False) -> Message:
         request = _parsed(method, raw)
         if self._admission.needed:
+            self._admission.check_caller(caller.metadata)
             self._admission.check(method.name, request)
         if half:
             for field in ("requests", "names"):
@@ -222,7 +223,7 @@ class Rpcs:
                 reply = _empty_reply(method, raw)
         else:
             try:
-                reply = self._effect(method, raw, half=fault.applied == "partly")
+                reply = self._effect(method, raw, caller, half=fault.applied == "partly")
             except ApiError as refused:
                 self._record(
                     method,
