@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reference_impl import events, tasks_client
 from reference_impl.job import Route
 from reference_impl.values import WORKER_TASK_PATH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from reference_impl.breaker import Breaker
     from reference_impl.job import Job
@@ -33,9 +33,19 @@ if TYPE_CHECKING:
     from reference_impl.routes.direct_worker import WorkerRoute
     from reference_impl.routes.inline import InlineRoute
     from reference_impl.settings import Settings
-    from reference_impl.store import Record, Store
+    from reference_impl.store import Record
 
 _RETRY_MAX_S = 60.0
+
+
+class Keeper(Protocol):
+    """Who remembers what has become of a job: the store."""
+
+    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
+        """Somebody confirmed the job; `tried` failed before."""
+
+    def give_back(self, job_id: str, delay_s: float) -> None:
+        """Nobody looks after the job any more; it is due again after `delay_s`."""
 
 
 @dataclass(slots=True)
@@ -59,7 +69,7 @@ class Assembler:
         self,
         *,
         settings: Settings,
-        store: Store,
+        store: Keeper,
         cloud_tasks: CloudTasksRoute,
         worker: WorkerRoute,
         inline: InlineRoute,

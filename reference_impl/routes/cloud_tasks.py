@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from reference_impl.routes import Attempt, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.cloud import tasks_v2
 
     from reference_impl.job import Job
@@ -57,11 +59,26 @@ _NEVER_SENT = (
 _DOUBTFUL_CONNECTION = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
 
 
+def connect() -> tasks_v2.CloudTasksClient:
+    """A client with the credentials of the environment. Raises whatever the import and the search for them raise."""
+    # Imported on first use: the import takes longer than everything else at start-up, and a library that is
+    # missing or broken must cost this route only.
+    from google.cloud import tasks_v2
+
+    from reference_impl.routes import credentials
+
+    scopes = tasks_v2.CloudTasksClient.get_transport_class("grpc").AUTH_SCOPES
+    return tasks_v2.CloudTasksClient(credentials=credentials.default(scopes))
+
+
 class CloudTasksRoute:
     """Creates tasks with the official client: built on first use and when its connection is in doubt."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, connect: Callable[[], tasks_v2.CloudTasksClient] = connect
+    ) -> None:
         self._settings = settings
+        self._connect = connect
         self._lock = threading.Lock()
         self._client: Future[tasks_v2.CloudTasksClient] | None = None
 
@@ -101,9 +118,15 @@ class CloudTasksRoute:
         with self._lock:
             if self._client is None or (self._client.done() and not _built(self._client)):
                 self._client = Future()
-                threading.Thread(target=_build, args=(self._client,), name="client", daemon=True).start()
+                threading.Thread(target=self._build, args=(self._client,), name="client", daemon=True).start()
             client = self._client
         return client.result(timeout_s)
+
+    def _build(self, client: Future[tasks_v2.CloudTasksClient]) -> None:
+        try:
+            client.set_result(self._connect())
+        except BaseException as error:  # noqa: BLE001 — whoever waits for the client gets the error
+            client.set_exception(error)
 
     def _forget(self, client: tasks_v2.CloudTasksClient) -> None:
         """Drop a client whose connection may be gone, so that the next job connects at once.
@@ -118,7 +141,7 @@ class CloudTasksRoute:
                 self._client = None
 
     def _request(self, job: Job) -> tasks_v2.CreateTaskRequest:
-        from google.cloud import tasks_v2  # see _build
+        from google.cloud import tasks_v2  # see connect
         from google.protobuf.duration_pb2 import Duration
 
         settings = self._settings
@@ -144,20 +167,6 @@ class CloudTasksRoute:
 
 def _built(client: Future[tasks_v2.CloudTasksClient]) -> bool:
     return client.done() and client.exception() is None
-
-
-def _build(client: Future[tasks_v2.CloudTasksClient]) -> None:
-    try:
-        # Imported on first use: the import takes longer than everything else at start-up, and a library
-        # that is missing or broken must cost this route only.
-        from google.cloud import tasks_v2
-
-        from reference_impl.routes import credentials
-
-        scopes = tasks_v2.CloudTasksClient.get_transport_class("grpc").AUTH_SCOPES
-        client.set_result(tasks_v2.CloudTasksClient(credentials=credentials.default(scopes)))
-    except BaseException as error:  # noqa: BLE001 — whoever waits for the client gets the error
-        client.set_exception(error)
 
 
 def _code(error: Exception) -> str:

@@ -59,12 +59,12 @@ NOTHING_DONE = "not_done"
 
 
 class WorkerRoute:
-    """Calls the worker over HTTP; the client is built on first use."""
+    """Calls the worker over HTTP; the client is built on first use, unless one is given."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, client: httpx.Client | None = None) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
+        self._client = client
 
     def attempt(self, job: Job, timeout_s: float) -> Attempt:
         """POST the job and wait up to `timeout_s` for the worker's confirmation; never raises."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reference_impl import events
-from reference_impl.effect import Effects, End
+from reference_impl.effect import End, Outcome
 from reference_impl.job import Route
 from reference_impl.routes import Attempt, Verdict
 
@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from reference_impl.job import Job
 
 
+class Performer(Protocol):
+    """Who does jobs, once each: `effect.Effects`."""
+
+    def perform(self, job: Job, route: Route, *, wait_s: float) -> Outcome:
+        """Do the job, or wait up to `wait_s` for whoever does it."""
+
+
 class InlineRoute:
     """Does jobs through the same guard as the worker, so that a worker that goes on unseen is waited for."""
 
-    def __init__(self, effects: Effects, *, wait_s: float) -> None:
+    def __init__(self, effects: Performer, *, wait_s: float) -> None:
         self._effects = effects
         self._wait_s = wait_s
 

@@ -19,8 +19,7 @@ from google.auth.credentials import Credentials
 
 from reference_impl.job import Job
 from reference_impl.routes import Attempt, Verdict, credentials
-from reference_impl.routes import cloud_tasks as cloud_tasks_module
-from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify
+from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify, connect
 from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, judge_reply
 from reference_impl.routes.direct_worker import classify as classify_http
 from reference_impl.tests.stubs import QUEUE, CloudTasksStub, HttpStub, Identity, Trouble, confirm
@@ -178,15 +177,17 @@ class TestCloudTasks:
         assert "import of google.cloud.tasks_v2 halted" in attempt.detail
 
     def test_a_client_that_takes_too_long_to_build_fails_this_job_and_serves_the_next(
-        self, stub: CloudTasksStub, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
+        self, stub: CloudTasksStub, settings: Callable[..., Settings]
     ) -> None:
-        real, allowed = cloud_tasks_module._build, threading.Event()
+        allowed = threading.Event()
 
-        def slow(client: Any) -> None:
+        def slow() -> Any:
             allowed.wait(20)
-            real(client)
+            return connect()
 
-        monkeypatch.setattr(cloud_tasks_module, "_build", slow)
+        route = CloudTasksRoute(
+            settings(GOOGLE_CLOUD_PROJECT="proj", TASKS_LOCATION="loc", TASKS_QUEUE="q"), slow
+        )
         attempt = route.attempt(JOB, 0.1)
         assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "client-unavailable")
         allowed.set()

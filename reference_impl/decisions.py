@@ -1,0 +1,103 @@
+"""The decisions alone: one job through the chain of routes, with no server, store or file around it.
+
+For whoever wants to see thousands of them: everything that decides is what the API uses, and what it decides about,
+the clients of Cloud Tasks and of the worker and the work itself, is given. A job ends where the chain ends: nothing is
+kept, and nothing is tried again later.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from reference_impl import events
+from reference_impl.assembler import Assembler
+from reference_impl.breaker import Breaker
+from reference_impl.effect import End, Outcome
+from reference_impl.job import Job, Route
+from reference_impl.lanes import Lane
+from reference_impl.routes.cloud_tasks import CloudTasksRoute
+from reference_impl.routes.direct_worker import WorkerRoute
+from reference_impl.routes.inline import InlineRoute
+from reference_impl.settings import Settings
+from reference_impl.store import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import httpx
+    from google.cloud import tasks_v2
+
+
+class World(Protocol):
+    """What is around the chain."""
+
+    http_client: httpx.Client
+
+    def cloud_tasks_client(self) -> tasks_v2.CloudTasksClient:
+        """A client. Raises whatever making one may raise."""
+
+    def assemble(self, job_id: str, episode_id: str) -> bool:
+        """Do the job in this process; False when somebody had done it before."""
+
+
+def dispatcher(environ: Mapping[str, str], world: World) -> Callable[[str, str | None], str]:
+    """A function that takes an episode and a title through the chain, and returns the job's id when it has ended.
+
+    Raises ConfigError for a configuration with which no process would start.
+    """
+    settings = Settings.from_environ(environ)
+    events.configure(settings)
+    background = Lane("background", 1)
+    assembler = Assembler(
+        settings=settings,
+        store=_Nobody(),
+        cloud_tasks=CloudTasksRoute(settings, world.cloud_tasks_client),
+        worker=WorkerRoute(settings, world.http_client),
+        inline=InlineRoute(_Work(world), wait_s=0),
+        breaker=Breaker(settings.breaker_window_s),
+        background=background,
+    )
+
+    def dispatch(episode_id: str, title: str | None) -> str:
+        job = Job.new(episode_id, title=title)
+        assembler.dispatch(_new(job))
+        background.drain(settings.handover_max_s)
+        return job.job_id
+
+    return dispatch
+
+
+def _new(job: Job) -> Record:
+    return Record(
+        job=job,
+        state="accepted",
+        attempt=0,
+        route="",
+        checksum="",
+        output="",
+        error="",
+        dispatches=1,
+        tried=(),
+        handed_over=False,
+    )
+
+
+class _Nobody:
+    """Remembers nothing: a job is over when its chain is."""
+
+    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
+        """Nobody is asked again."""
+
+    def give_back(self, job_id: str, delay_s: float) -> None:
+        """It is lost, which shows."""
+
+
+class _Work:
+    """The work itself, as whoever gave it does it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def perform(self, job: Job, route: Route, *, wait_s: float) -> Outcome:  # noqa: ARG002 — nobody is waited for
+        done_now = self._world.assemble(job.job_id, job.episode_id)
+        return Outcome(End.DONE, repeated=not done_now)
