@@ -76,7 +76,15 @@ def _known_capability(name: str) -> str:
     return name
 
 
+def _module_and_function(text: str) -> str:
+    module, colon, function = text.partition(":")
+    if not (colon and function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise ValueError("write it as module:function, as in my_package.decisions:dispatcher")
+    return text
+
+
 Template = Annotated[str, _placeholders(*PLACEHOLDERS)]
+Confirmation = dict[str, Annotated[str, _placeholders("job_id", "episode_id")]]
 EpisodePath = Annotated[str, _placeholders("episode_id")]
 SegmentPath = Annotated[str, _placeholders("episode_id", "number", form=r"\d*")]
 Environment = dict[str, Template]
@@ -168,6 +176,22 @@ class WorkerEndpoint(_Section):
     secret_header: str = "X-Tasks-Auth"  # noqa: S105 - the name of a header
 
 
+class InProcess(_Section):
+    """``[inprocess]``: how the dispatcher's decisions alone are run; see ``harness.topologies.decisions``.
+
+    Attributes:
+        entry: the function that makes a dispatcher, as ``module:function``; found in the source.
+        job_id, episode_id: the members of the request to the worker that name the job and its episode.
+        confirmation: the members of the JSON object with which the worker confirms a job, which may hold the
+            placeholders ``{job_id}`` and ``{episode_id}``.
+    """
+
+    entry: Annotated[str, AfterValidator(_module_and_function)]
+    job_id: str = "job_id"
+    episode_id: str = "episode_id"
+    confirmation: Confirmation
+
+
 class Storage(_Section):
     """``[storage]``: where an episode's segments are put, and the manifests that finished assemblies leave."""
 
@@ -221,6 +245,7 @@ class Profile(_Section):
     status: Status
     worker_endpoint: WorkerEndpoint = WorkerEndpoint()
     storage: Storage
+    inprocess: InProcess | None = None
     settle: Settle = Settle()
     environment: Environment = {}
     slow_assembly: Environment = {}

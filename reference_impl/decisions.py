@@ -47,7 +47,6 @@ def dispatcher(environ: Mapping[str, str], world: World) -> Callable[[str, str |
     """
     settings = Settings.from_environ(environ)
     events.configure(settings)
-    background = Lane("background", 1)
     assembler = Assembler(
         settings=settings,
         store=_Nobody(),
@@ -55,13 +54,12 @@ def dispatcher(environ: Mapping[str, str], world: World) -> Callable[[str, str |
         worker=WorkerRoute(settings, world.http_client),
         inline=InlineRoute(_Work(world), wait_s=0),
         breaker=Breaker(settings.breaker_window_s),
-        background=background,
+        background=_AtOnce("background", 1),
     )
 
     def dispatch(episode_id: str, title: str | None) -> str:
         job = Job.new(episode_id, title=title)
         assembler.dispatch(_new(job))
-        background.drain(settings.handover_max_s)
         return job.job_id
 
     return dispatch
@@ -80,6 +78,15 @@ def _new(job: Job) -> Record:
         tried=(),
         handed_over=False,
     )
+
+
+class _AtOnce(Lane):
+    """Does at once, in the caller's thread, what would go on in the background."""
+
+    def submit(self, work: Callable[[], None]) -> bool:
+        """Do it."""
+        work()
+        return True
 
 
 class _Nobody:

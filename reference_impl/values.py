@@ -85,14 +85,16 @@ class WorkerUrl:
 
 def parse_worker_url(raw: str) -> WorkerUrl:
     """Check the URL's form; `problem` is a short slug such as `no-scheme`."""
+    if not raw.strip():
+        return WorkerUrl(raw, problem="not-set")
+    if any(char.isspace() or not char.isprintable() for char in raw):
+        return WorkerUrl(raw, problem="whitespace")  # before it is split: a space after the port hides the rest
     try:
         parts = urlsplit(raw)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return WorkerUrl(raw, problem="not-a-url")
     checks = (
-        (not raw.strip(), "not-set"),
-        (any(char.isspace() or not char.isprintable() for char in raw), "whitespace"),
         ("://" not in raw, "no-scheme"),
         (parts.scheme not in ("http", "https"), "wrong-scheme"),
         (not host, "no-host"),

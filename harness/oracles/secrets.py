@@ -12,6 +12,7 @@ from harness.errors import Finding
 _BACKSLASH = re.escape("\\")
 # What is left of a short secret when neighbouring bytes are discounted is found in any base64.
 _SHORTEST_BASE64 = 8
+_BETWEEN = "\0"  # no secret has it: no process could be given one in its environment
 MASK = "[secret]"
 """What stands in evidence and reports where a secret stood."""
 
@@ -19,6 +20,10 @@ MASK = "[secret]"
 def hunt(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> Finding | None:
     """Look for the secrets in texts given as (where, text)."""
     wanted = [(secret, _spellings(secret)) for secret in secrets if secret]
+    texts = list(texts)
+    everything = _BETWEEN.join(text for _, text in texts)  # nearly always there is nothing: one look shows it
+    if not any(re.search(pattern, everything) for _, patterns in wanted for pattern in patterns.values()):
+        return None
     found = [
         f"{_name(match[0], secret) if name == 'escaped' else name} in {where}"
         for where, text in texts

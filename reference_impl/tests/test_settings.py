@@ -54,6 +54,7 @@ def test_trailing_slashes_are_harmless(raw: str) -> None:
         ("https://w .example", "whitespace"),
         (" https://w.example", "whitespace"),
         ("https://w.example\n", "whitespace"),
+        ("https://w.example:8081 ", "whitespace"),
         ("https://user:pw@w.example", "credentials-in-url"),
         ("https://w.example/?q=1", "query-or-fragment"),
         ("https://w.example:port", "not-a-url"),

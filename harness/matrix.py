@@ -1,0 +1,170 @@
+"""The core matrix: which cells of the decision table are run, in which groups.
+
+Two rules make it, and every cell in it is run:
+
+- every outcome of Cloud Tasks with every outcome of the worker, under every configuration that differs from a healthy
+  one in one dimension. Of classes that mean the same, the first stands for all.
+- every configuration that differs in up to two dimensions, with every class there is, whatever it means; while all is
+  well, while Cloud Tasks refuses, and while the worker fails too.
+
+In processes, a selection of them is run in which any two classes of a smaller set occur together.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from allpairspy import AllPairs
+
+from harness.model import Mode
+from harness.oracles.cells import APP_ENV, CLOUD_TASKS, DIMENSIONS, WORKER, Cell
+from harness.oracles.model import decide
+
+_HEALTHY = {Mode.DEV: Cell("development", worker_flag="true"), Mode.PROD: Cell("production")}
+_CONFIGURATION = ("app_env", "worker_flag", "worker_url", "secret", "queue", "client", "request")
+_STRICT = frozenset({"unset-on-cloud-run", "misspelt"})
+"""What only a dispatcher that claims strict-config answers for."""
+
+# Development never calls Cloud Tasks: two of its outcomes show that.
+_OUTCOMES = {Mode.DEV: ("ok", "unavailable"), Mode.PROD: tuple(CLOUD_TASKS)}
+_ANSWERS = {"cloud_tasks": CLOUD_TASKS, "worker": WORKER}
+_TROUBLE = {"cloud_tasks": "unavailable", "worker": "503"}
+
+# In processes: nothing that waits for a time-out or needs a cold start, which have scenarios of their own.
+_IN_PROCESSES: Mapping[Mode, Mapping[str, Sequence[str]]] = {
+    Mode.DEV: {
+        "app_env": ("development", "unset"),
+        "worker_flag": ("true", "on-in-spaces", "false", "maybe"),
+        "worker_url": ("valid", "slashes", "unset", "space-after"),
+        "secret": ("set", "unset"),
+        "worker": ("done", "503", "reset", "done-then-502"),
+        "request": ("plain", "hostile-title"),
+    },
+    Mode.PROD: {
+        "app_env": ("production", "staging"),
+        "worker_flag": ("unset", "true"),
+        "worker_url": ("valid", "slashes", "no-scheme"),
+        "secret": ("set", "unset"),
+        "queue": ("complete", "no-location"),
+        "client": ("installed", "no-credentials"),
+        "cloud_tasks": ("ok", "permission-denied", "unavailable", "created-then-unavailable"),
+        "worker": ("done", "503", "reset", "done-then-502"),
+        "request": ("plain", "titled"),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Cells that one scenario runs together."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+    def __str__(self) -> str:
+        """The name: what a parametrised scenario shows."""
+        return self.name
+
+
+def outcomes(mode: Mode) -> list[Cells]:
+    """The first rule's cells in which no answer is lost, by what Cloud Tasks does."""
+    certain = (cell for cell in _with_every_outcome(mode) if not decide(cell).doubtful)
+    return _grouped(lambda cell: cell.cloud_tasks, certain)
+
+
+def lost_answers(mode: Mode) -> list[Cells]:
+    """The first rule's cells in which an answer is lost, by whose it is: they ask for an idempotent dispatcher."""
+    doubtful = (cell for cell in _with_every_outcome(mode) if decide(cell).doubtful)
+    return _grouped(_whose_answer_is_lost, doubtful)
+
+
+def configurations(mode: Mode) -> list[Cells]:
+    """The second rule's cells that are not the first's, by the dimension that differs first."""
+    known = set(_with_every_outcome(mode))
+    groups: dict[str, list[Cell]] = {}
+    for differing, cell in _with_two_differences(mode):
+        if cell not in known:
+            known.add(cell)
+            groups.setdefault(differing, []).append(cell)
+    return [Cells(name, tuple(cells)) for name, cells in groups.items()]
+
+
+def strict() -> list[Cells]:
+    """What only strict-config answers for: an environment that must not be guessed, with every configuration."""
+    groups = []
+    for name in sorted(_STRICT):
+        healthy = replace(_HEALTHY[Mode.PROD], app_env=name)
+        singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION[1:] for c in DIMENSIONS[d])
+        others = (replace(healthy, cloud_tasks=q, worker=w) for q in CLOUD_TASKS for w in WORKER)
+        cells = dict.fromkeys(itertools.chain([healthy], singles, others))
+        groups.append(Cells(name, tuple(cell for cell in cells if not decide(cell).doubtful)))
+    return groups
+
+
+def everything() -> list[Cells]:
+    """Every group of the core matrix; each cell is in one of them, and in no other."""
+    modes = [
+        group
+        for mode in (Mode.PROD, Mode.DEV)
+        for group in (*outcomes(mode), *lost_answers(mode), *configurations(mode))
+    ]
+    return [*modes, *strict()]
+
+
+def selected(mode: Mode) -> list[Cell]:
+    """The cells that are run in processes: any two classes of ``_IN_PROCESSES`` occur together in one of them."""
+    classes = _IN_PROCESSES[mode]
+    rows = AllPairs([list(values) for values in classes.values()])
+    return [replace(_HEALTHY[mode], **dict(zip(classes, row, strict=True))) for row in rows]
+
+
+@functools.cache
+def _with_every_outcome(mode: Mode) -> tuple[Cell, ...]:
+    healthy = _HEALTHY[mode]
+    singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION for c in _meanings(mode, d))
+    configurations = dict.fromkeys(itertools.chain([healthy], singles))
+    return tuple(
+        replace(configuration, cloud_tasks=queue, worker=worker)
+        for queue, worker, configuration in itertools.product(_OUTCOMES[mode], WORKER, configurations)
+    )
+
+
+def _with_two_differences(mode: Mode) -> Iterator[tuple[str, Cell]]:
+    healthy = _HEALTHY[mode]
+    for first, second in itertools.combinations(_CONFIGURATION, 2):
+        for one, other in itertools.product(_classes(mode, first), _classes(mode, second)):
+            cell = replace(healthy, **{first: one, second: other})
+            yield first, cell
+            yield first, replace(cell, cloud_tasks="unavailable")
+            yield first, replace(cell, **_TROUBLE)
+
+
+def _classes(mode: Mode, dimension: str) -> list[str]:
+    if dimension == "app_env":
+        return [name for name, means in APP_ENV.items() if means is mode and name not in _STRICT]
+    return list(DIMENSIONS[dimension])
+
+
+def _meanings(mode: Mode, dimension: str) -> list[str]:
+    """The first class of each meaning; of what means nothing, every class."""
+    if dimension == "request":
+        return _classes(mode, dimension)
+    first: dict[object, str] = {}
+    for name in _classes(mode, dimension):
+        first.setdefault(DIMENSIONS[dimension][name], name)
+    return list(first.values())
+
+
+def _whose_answer_is_lost(cell: Cell) -> str:
+    lost = {name: table[getattr(cell, name)] for name, table in _ANSWERS.items()}
+    return "-and-".join(name for name, means in lost.items() if means.done and not means.served)
+
+
+def _grouped(key: Callable[[Cell], str], cells: Iterable[Cell]) -> list[Cells]:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(key(cell), []).append(cell)
+    return [Cells(name, tuple(group)) for name, group in groups.items()]

@@ -1,0 +1,275 @@
+"""Runs a dispatcher's decisions, and nothing else of it, cell by cell: the process of the ``inprocess`` topology.
+
+``[inprocess]`` in the profile names a function, the *adapter*, that the system under test brings along in Python::
+
+    def dispatcher(environ, world):
+        ...                            # builds the chain of routes for these environment variables
+        return dispatch
+
+    def dispatch(episode_id, title):   # title: a text or None
+        ...                            # takes one job through the chain, to its end, and returns the job's id
+
+``environ`` is a mapping of the variables that a process would be started with; ``dispatcher`` raises when no process
+would start with them. ``world`` has what the chain talks to: ``world.cloud_tasks_client()`` returns the real
+``tasks_v2.CloudTasksClient`` over a channel in memory, or raises what constructing one would raise;
+``world.http_client`` is an ``httpx.Client`` whose requests respx answers, as it does those of every other httpx client
+of the process; ``world.assemble(job_id, episode_id)`` stands for doing the job in the API's process, and returns False
+when somebody had done it before. What the chain prints is its log. Each cell gets a dispatcher of its own.
+
+One process runs one source and no other, so that nothing imported stays from another one. It reads requests from a
+connection to the harness and answers them; opening any other connection is recorded as what nobody expects.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import itertools
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Client
+from pathlib import Path
+from typing import Any
+
+from harness import journal as journals
+from harness import profile as profiles
+from harness.errors import UsageError
+from harness.journal import Journal
+from harness.logs.parse import BannerReader
+from harness.model import Job, Mode, Observation, Route, Setting
+from harness.oracles import closing, conduct, effects, route, secrets, wire
+from harness.oracles.cells import CLIENT, Cell, cell
+from harness.oracles.conduct import Conduct
+from harness.profile import Profile
+from harness.topologies import classes
+from harness.topologies.configuration import LOCATION, PROJECT, QUEUE
+from harness.topologies.world import AUDIO, WORKER_URL, Surroundings, World
+
+Dispatch = Callable[[str, str | None], str]
+Adapter = Callable[[Mapping[str, str], World], Dispatch]
+
+CELL_WITHIN_S = 5.0
+"""No cell waits for anything: one that takes so long hangs."""
+_HANGING = 3  # so many, and the rest is not tried
+_SECRET = "s3cr3t/Zm9vYmFyYmF6cXV4MTIz+&"  # noqa: S105 - planted, and worth nothing
+_LONGEST_ASSEMBLY_S = 1800.0
+_QUEUE_NAME = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
+
+
+class _Hangs(BaseException):
+    """Raised by the alarm in a cell that takes too long; no dispatcher catches it by accident."""
+
+
+class Runner:
+    """Runs cells with one dispatcher.
+
+    Raises:
+        Exception: whatever importing the adapter raises.
+        UsageError: the profile has no ``[inprocess]``.
+    """
+
+    def __init__(self, profile: Profile) -> None:
+        if profile.inprocess is None:
+            raise UsageError(f"the profile {profile.name!r} has no [inprocess]: it names no adapter")
+        self._profile = profile
+        self._numbers = itertools.count(1)
+        self._log = _Log()
+        sys.stdout = self._log.stream("stdout")
+        sys.stderr = self._log.stream("stderr")
+        self._world = World(
+            Surroundings(profile.inprocess, profile.worker_endpoint, profile.trigger.answer_s)
+        )
+        module, _, function = profile.inprocess.entry.partition(":")
+        sys.path.insert(0, str(profile.source))
+        self._adapter: Adapter = getattr(importlib.import_module(module), function)
+        self._base = {mode: self._environment(mode) for mode in Mode}
+        signal.signal(signal.SIGALRM, _ring)
+        sys.addaudithook(self._watch)
+        self.hanging = 0
+
+    def run(self, at: Cell) -> Conduct:
+        """Run one cell, and look at what came of it."""
+        given = classes.settings(at, worker_url=WORKER_URL, secret=_SECRET)
+        secret = given[Setting.SECRET] or ""
+        journal = self._log.journal = Journal()
+        self._world.begin(at, journal, secret=secret, queue=_QUEUE_NAME)
+        episode_id, job_id = f"ep-{next(self._numbers)}", ""
+        journal.record("harness", "stimulus", f"asks for the assembly of {episode_id}")
+        environ, trouble = self._environ(at, given), ""
+        with self._world.around(), _alarm():
+            try:
+                dispatch = self._adapter(environ, self._world)
+            except Exception as problem:  # noqa: BLE001 - whatever it is, it does not start
+                return Conduct(refused=secrets.mask(f"{type(problem).__name__}: {problem}", [secret]))
+            except _Hangs:
+                return self._hung("to start")
+            try:
+                job_id = str(dispatch(episode_id, classes.title(at)))
+            except Exception as problem:  # noqa: BLE001 - whatever it is, it is wrong
+                trouble = f"dispatch raised {type(problem).__name__}: {problem}"
+            except _Hangs:
+                return self._hung("to take the job through the chain")
+        self._log.end()
+        if trouble:
+            self._world.unexpected("harness", secrets.mask(trouble, [secret]))
+        job = Job(episode_id, job_id, "", 202, 0.0, AUDIO, seq=1)
+        return self._look(at, journal.observations, job, secret)
+
+    def _look(self, at: Cell, seen: Sequence[Observation], job: Job, secret: str) -> Conduct:
+        hidden = [] if CLIENT[at.client].served else [Route.CLOUD_TASKS]
+        sent = route.tasks_sent(seen)
+        requests = [o for o in seen if o.kind == "request"]
+        direct = [o for o in requests if not route.delivered_by_cloud_tasks(o, sent)]
+        tasks = [o for o in seen if o.kind == "rpc" and o.fields["code"] == "OK"]
+        header = self._profile.worker_endpoint.secret_header
+        url = WORKER_URL + classes.path_before(at) + self._profile.worker_endpoint.path
+        call = wire.ExpectedCall(url, header, secret, job)
+        flaws = [
+            wire.one_call(direct, call) if direct else None,
+            wire.one_task(tasks, call, longest_assembly_s=_LONGEST_ASSEMBLY_S) if tasks else None,
+            wire.same_payload(seen) if direct and tasks else None,
+            effects.unexpected([job], journals.effects(seen)),
+            closing.secret_kept(seen, [secret] if len(secret) > 3 and secret.strip() else []),
+        ]
+        return conduct.of(seen, hidden=hidden, flaws=flaws)
+
+    def _environ(self, at: Cell, given: Mapping[Setting, str | None]) -> dict[str, str]:
+        environ = {**self._base[at.mode or Mode.PROD], **classes.platform(at)}
+        for setting, value in given.items():
+            name = self._profile.variable(setting)
+            environ.pop(name, None)
+            if value is not None:
+                environ[name] = value
+        return environ
+
+    def _environment(self, mode: Mode) -> dict[str, str]:
+        """Everything that the profile gives the API, in development as well: so that it *could* go wrong."""
+        values = dict.fromkeys(profiles.PLACEHOLDERS, "0")
+        values |= {"source": str(self._profile.source), "storage": "/nonexistent", "run": "/nonexistent"}
+        values |= {"worker_url": WORKER_URL, "secret": _SECRET}
+        values |= {"project": PROJECT, "location": LOCATION, "queue": QUEUE}
+        own = self._profile.dev if mode is Mode.DEV else self._profile.prod
+        return self._profile.fill({**self._profile.environment, **self._profile.prod, **own}, values)
+
+    def _hung(self, what: str) -> Conduct:
+        self.hanging += 1
+        return Conduct(refused=f"it took longer than {CELL_WITHIN_S:g} s {what}")
+
+    def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """An audit hook: nothing in a decision opens a connection that the world does not answer."""
+        if event in ("socket.connect", "socket.getaddrinfo"):
+            self._world.unexpected("harness", f"{event} {arguments[1 if event == 'socket.connect' else 0]!r}")
+            raise PermissionError(f"{event}: a decision opens no connection of its own")
+
+
+class _Log:
+    """What the dispatcher prints: each line becomes an observation, understood as everywhere."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+        self._streams: list[_Stream] = []
+
+    def stream(self, name: str) -> _Stream:
+        """Takes the place of ``sys.stdout`` or ``sys.stderr``."""
+        stream = _Stream(self, name)
+        self._streams.append(stream)
+        return stream
+
+    def end(self) -> None:
+        """A line without an end is one, too."""
+        for stream in self._streams:
+            stream.end()
+
+
+class _Stream(io.TextIOBase):
+    def __init__(self, log: _Log, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._reader = BannerReader()
+        self._rest = ""
+        self._lock = threading.Lock()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            *lines, self._rest = (self._rest + text).split("\n")
+            for line in lines:
+                self._record(line)
+        return len(text)
+
+    def end(self) -> None:
+        with self._lock:
+            rest, self._rest = self._rest, ""
+            if rest:
+                self._record(rest)
+
+    def _record(self, raw: str) -> None:
+        line = self._reader.read(raw)
+        self._log.journal.record(
+            "api",
+            "log",
+            raw,
+            stream=self._name,
+            form=line.form.value,
+            event=line.event,
+            data=dict(line.fields),
+            problem=line.problem,
+        )
+
+
+def _ring(*_: object) -> None:
+    raise _Hangs
+
+
+@contextlib.contextmanager
+def _alarm() -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, CELL_WITHIN_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def run(runner: Runner, names: Sequence[str]) -> dict[str, Any]:
+    """Run cells; those that were treated alike share an entry: their positions and their conduct."""
+    began = time.monotonic()
+    alike: dict[Conduct, list[int]] = {}
+    for position, name in enumerate(names):
+        if runner.hanging >= _HANGING:
+            break
+        alike.setdefault(runner.run(cell(name)), []).append(position)
+    answers = [{"cells": positions, "conduct": conduct.to_json(seen)} for seen, positions in alike.items()]
+    return {"answers": answers, "took_s": time.monotonic() - began, "spoiled": runner.hanging > 0}
+
+
+def main() -> None:
+    """Serve one harness. Arguments: the connection's address, the profile, and the source."""
+    address, path, source = sys.argv[1:]
+    with Client(
+        "\0" + address, "AF_UNIX", authkey=bytes.fromhex(os.environ.pop("DISPATCHCHECK_KEY"))
+    ) as harness:
+        try:
+            runner = Runner(profiles.load(Path(path), source=Path(source)))
+        except BaseException as problem:  # noqa: BLE001 - the harness says it, whatever it is
+            harness.send_bytes(json.dumps({"problem": f"{type(problem).__name__}: {problem}"}).encode())
+            return
+        gc.collect()
+        gc.freeze()
+        harness.send_bytes(json.dumps({"ready": True}).encode())
+        with contextlib.suppress(EOFError):
+            while True:
+                names = json.loads(harness.recv_bytes())
+                harness.send_bytes(json.dumps(run(runner, names)).encode())
+
+
+if __name__ == "__main__":
+    main()
