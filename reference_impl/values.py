@@ -87,8 +87,9 @@ def parse_worker_url(raw: str) -> WorkerUrl:
     """Check the URL's form; `problem` is a short slug such as `no-scheme`."""
     if not raw.strip():
         return WorkerUrl(raw, problem="not-set")
+    # Before it is split: a space after the port hides the rest.
     if any(char.isspace() or not char.isprintable() for char in raw):
-        return WorkerUrl(raw, problem="whitespace")  # before it is split: a space after the port hides the rest
+        return WorkerUrl(raw, problem="whitespace")
     try:
         parts = urlsplit(raw)
         host, _ = parts.hostname, parts.port

@@ -155,7 +155,7 @@ class Fault:
 
     def saying(self, text: str) -> Fault:
         """The same fault, with an error that contains the text."""
-        return replace(self, text=text, body=text)
+        return replace(self, text=text) if self.grpc_code else replace(self, body=text)
 
     def for_calls(self, count: int) -> Fault:
         """The same fault, striking the first calls only."""
