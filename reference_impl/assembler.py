@@ -41,11 +41,11 @@ _RETRY_MAX_S = 60.0
 class Keeper(Protocol):
     """Who remembers what has become of a job: the store."""
 
-    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
-        """Somebody confirmed the job; `tried` failed before."""
+    def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:
+        """Somebody confirmed the job; `tried` failed before. False when it is another dispatcher's by now."""
 
-    def give_back(self, job_id: str, delay_s: float) -> None:
-        """Nobody looks after the job any more; it is due again after `delay_s`."""
+    def give_back(self, taken: Record, delay_s: float) -> bool:
+        """Nobody looks after the job any more; it is due again after `delay_s`. False as for `hand_over`."""
 
 
 @dataclass(slots=True)

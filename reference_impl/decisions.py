@@ -92,11 +92,13 @@ class _AtOnce(Lane):
 class _Nobody:
     """Remembers nothing: a job is over when its chain is."""
 
-    def hand_over(self, job_id: str, tried: Sequence[str]) -> None:
+    def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:  # noqa: ARG002 — nobody is asked again
         """Nobody is asked again."""
+        return True
 
-    def give_back(self, job_id: str, delay_s: float) -> None:
+    def give_back(self, taken: Record, delay_s: float) -> bool:  # noqa: ARG002 — nothing is kept
         """It is lost, which shows."""
+        return True
 
 
 class _Work:
