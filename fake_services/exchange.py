@@ -17,19 +17,23 @@ class LazyFields(Mapping[str, object]):
 
     Args:
         make: Returns the fields; called at most once, in the thread that reads first, and dropped afterwards.
+        arguments: For `make`: they cost less to keep than what a nested function closes over.
     """
 
-    __slots__ = ("_fields", "_make")
+    __slots__ = ("_arguments", "_fields", "_make")
 
-    def __init__(self, make: Callable[[], dict[str, object]]) -> None:
-        self._make: Callable[[], dict[str, object]] | None = make
+    def __init__(self, make: Callable[..., dict[str, object]], *arguments: object) -> None:
+        self._make: Callable[..., dict[str, object]] | None = make
+        self._arguments = arguments
         self._fields: dict[str, object] = {}
 
     def _made(self) -> dict[str, object]:
+        arguments = self._arguments  # read first: another thread drops them last
         make = self._make
         if make is not None:
-            self._fields = make()
+            self._fields = make(*arguments)
             self._make = None
+            self._arguments = ()
         return self._fields
 
     def __getitem__(self, key: str) -> object:

@@ -260,22 +260,9 @@ class Dispatcher:
 
     def record_sent(self, flight: Flight, headers: list[tuple[str, str]], *, withheld: bool = False) -> None:
         """Journal one request as it leaves, or as a fault withholds it."""
-        task, request, attempt, fault = flight.task, flight.request, flight.attempt, flight.fault
         self._journal.record_fields(
             "attempt.withheld" if withheld else "attempt.sent",
-            LazyFields(
-                lambda: {
-                    "task": task.name,
-                    "queue": task.queue.name,
-                    "number": attempt.number,
-                    "url": request.url,
-                    "method": request.method,
-                    "headers": [list(pair) for pair in headers],
-                    "body_text": request.body.decode("utf-8", "replace"),
-                    "clock_us": attempt.sent_us,
-                    "fault": fault.name if fault is not None else None,
-                }
-            ),
+            LazyFields(_fields_of, flight.task, flight.attempt, flight.request, flight.fault, headers),
         )
 
     def send(self, request: Outgoing, target: Target, headers: list[tuple[str, str]], flight: Flight) -> None:
@@ -380,3 +367,24 @@ class Dispatcher:
                 flight.abandon()
             self._flights.clear()
             self._mute.clear()
+
+
+def _fields_of(
+    task: StoredTask,
+    attempt: Attempt,
+    request: Outgoing,
+    fault: Fault | None,
+    headers: list[tuple[str, str]],
+) -> dict[str, object]:
+    """The fields of an attempt's journal entry."""
+    return {
+        "task": task.name,
+        "queue": task.queue.name,
+        "number": attempt.number,
+        "url": request.url,
+        "method": request.method,
+        "headers": [list(pair) for pair in headers],
+        "body_text": request.body.decode("utf-8", "replace"),
+        "clock_us": attempt.sent_us,
+        "fault": fault.name if fault is not None else None,
+    }

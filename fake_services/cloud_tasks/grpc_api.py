@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -13,6 +13,7 @@ import grpc
 from google.protobuf import any_pb2, json_format
 
 from fake_services.cloud_tasks import protos
+from fake_services.cloud_tasks.call_threads import CallThreads
 from fake_services.cloud_tasks.errors import ApiError, invalid
 from fake_services.cloud_tasks.rpc import Caller, GarbageReply, HangUp, NeverAnswer
 from fake_services.sockets import hold_port, host_port, reset_connection
@@ -73,7 +74,7 @@ class GrpcApi(grpc.GenericRpcHandler):
         self.host = host
         self.port = port
         self._server: grpc.Server | None = None
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: CallThreads | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held: socket.socket | None = None
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
@@ -87,8 +88,9 @@ class GrpcApi(grpc.GenericRpcHandler):
             OSError: The port is in use.
         """
         self._loop = asyncio.get_running_loop()
-        threads = ThreadPoolExecutor(_THREADS_MAX, thread_name_prefix="fake-grpc")
-        server = grpc.server(threads, handlers=[self], options=_OPTIONS)
+        threads = CallThreads(_THREADS_MAX)
+        pool: Any = threads  # gRPC's types ask for a ThreadPoolExecutor; its code for `submit` only
+        server = grpc.server(pool, handlers=[self], options=_OPTIONS)
         address = host_port(self.host, self.port)
         try:
             if self._tls is None:
@@ -97,7 +99,6 @@ class GrpcApi(grpc.GenericRpcHandler):
                 credentials = grpc.ssl_server_credentials([(self._tls.key_pem, self._tls.cert_pem)])
                 self.port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
-            threads.shutdown(wait=False)
             raise OSError(f"cannot serve gRPC on {address}: {error}") from error
         server.start()
         self._server, self._threads = server, threads
@@ -120,7 +121,7 @@ class GrpcApi(grpc.GenericRpcHandler):
         stopped = server.stop(None)
         # Calls that are being cancelled may still need the loop, so it must not be blocked while they end.
         await asyncio.get_running_loop().run_in_executor(None, stopped.wait, _STOP_LIMIT_S)
-        await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
+        await asyncio.get_running_loop().run_in_executor(None, threads.close, _STOP_LIMIT_S)
 
     async def refuse(self, refuse: bool) -> None:  # noqa: FBT001  # refuse(True), refuse(False)
         """Refuse connections (and drop those that exist), or serve again on the same port."""

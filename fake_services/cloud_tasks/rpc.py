@@ -276,23 +276,37 @@ class Rpcs:
     ) -> None:
         self.last_call_s = time.monotonic()  # which is the event loop's clock too
         self.counts[method.name, code] = self.counts.get((method.name, code), 0) + 1
+        shown_fault = fault.name if fault is not None else None
         self._journal.record_fields(
             "rpc",
-            LazyFields(
-                lambda: {
-                    "method": method.name,
-                    "transport": caller.transport,
-                    "request": request_as_json(method, raw),
-                    "metadata": _readable(caller.metadata),
-                    "code": code,
-                    "message": message,
-                    "applied": applied,
-                    "observed": observed,
-                    "task": task,
-                    "fault": fault.name if fault is not None else None,
-                }
-            ),
+            LazyFields(_fields_of, method, raw, caller, code, message, applied, observed, task, shown_fault),
         )
+
+
+def _fields_of(  # noqa: PLR0917  # LazyFields passes them on by position
+    method: Method,
+    raw: bytes,
+    caller: Caller,
+    code: str,
+    message: str,
+    applied: object,
+    observed: str,
+    task: str | None,
+    fault: str | None,
+) -> dict[str, object]:
+    """The fields of a call's journal entry."""
+    return {
+        "method": method.name,
+        "transport": caller.transport,
+        "request": request_as_json(method, raw),
+        "metadata": _readable(caller.metadata),
+        "code": code,
+        "message": message,
+        "applied": applied,
+        "observed": observed,
+        "task": task,
+        "fault": fault,
+    }
 
 
 def _parsed(method: Method, raw: bytes) -> Message:
