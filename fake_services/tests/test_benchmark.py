@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fake_services.cloud_tasks import CloudTasks
 
 SCRIPT = Path(fake_services.__file__).parents[1] / "benchmarks" / "cloud_tasks.py"
-SHORT = ["--creates", "48", "--latencies", "20", "--drain", "50", "--waiting", "200", "--held-s", "0.2"]
+SHORT = ["--creates", "96", "--latencies", "20", "--drain", "50", "--waiting", "200", "--held-s", "0.2"]
 
 pytestmark = [
     pytest.mark.skipif(not SCRIPT.exists(), reason="benchmarks/ is not part of an installed package"),
