@@ -4,14 +4,16 @@
     python benchmarks/cloud_tasks.py --address HOST:PORT    another emulator, with the same load
                                      [--pid PID]            (its process, for the memory rows)
 
-The no-op server answers every call with a fixed Task and does nothing else: its row is the ceiling of the
-load itself. Every figure is one run; repeat it and compare ratios, not figures from different machines.
+The no-op server answers every call with a fixed Task and does nothing else: its column is the ceiling of the
+load itself, and in the row of latencies the load sends the request to the target by its own hand. Every figure
+is one run; repeat it and compare ratios, not figures from different machines.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import multiprocessing
 import os
@@ -213,14 +215,27 @@ def creates_per_s(client: Any, queue: str, callers: int, total: int) -> float:
     return total // callers * callers / (time.perf_counter() - began)
 
 
-def latencies_ms(client: Any, queue: str, targets: Targets, count: int) -> list[float]:
-    """From the call of create_task to the arrival at the target, one task at a time."""
+def latencies_ms(
+    client: Any, queue: str, targets: Targets, count: int, posted_by: http.client.HTTPConnection | None = None
+) -> list[float]:
+    """From the call of create_task to the arrival at the target, one task at a time.
+
+    Args:
+        client: Creates the tasks.
+        queue: In this queue.
+        targets: Tell what arrived.
+        count: How many.
+        posted_by: Makes the request to the target itself, where the server delivers nothing.
+    """
     sent: dict[str, float] = {}
     found: list[float] = []
     for number in range(count):
         path = f"/latency/{number}"
         sent[path] = time.monotonic()
         client.create_task(parent=queue, task={"http_request": {"url": targets.url + path, "body": PAYLOAD}})
+        if posted_by is not None:
+            posted_by.request("POST", path, PAYLOAD)
+            posted_by.getresponse().read()
         found += [(at - sent[arrived]) * 1000 for arrived, at in targets.take(1, 5.0) if arrived in sent]
     return found
 
@@ -304,16 +319,32 @@ def measure_creates(
             client.purge_queue(name=queue)
 
 
+def measure_latency(
+    columns: list[tuple[Subject, Callable[[str, str], None]]], targets: Targets, options: argparse.Namespace
+) -> None:
+    """The latency row, in turns; for the no-op server the load makes the request to the target itself."""
+    found: dict[int, list[float]] = {}
+    senders: list[tuple[Any, str, http.client.HTTPConnection | None]] = []
+    for subject, _ in columns:
+        client = client_for(subject.address)
+        queue = new_queue(client, "latency") if subject.real else f"{PARENT}/queues/q"
+        direct = None if subject.real else http.client.HTTPConnection(targets.url.removeprefix("http://"))
+        latencies_ms(client, queue, targets, 50, direct)
+        senders.append((client, queue, direct))
+    for _ in range(TURNS):
+        for number, (client, queue, direct) in enumerate(senders):
+            part = latencies_ms(client, queue, targets, options.latencies // TURNS, direct)
+            found.setdefault(number, []).extend(part)
+    for number, (_, show) in enumerate(columns):
+        cuts = statistics.quantiles(sorted(found[number]), n=100)
+        show("create → delivered p50/p95/p99, ms", f"{cuts[49]:.2f}/{cuts[94]:.2f}/{cuts[98]:.2f}")
+
+
 def measure(
     subject: Subject, targets: Targets, options: argparse.Namespace, show: Callable[[str, str], None]
 ) -> None:
-    """The rows about deliveries and waiting tasks."""
+    """The rows about the rate and waiting tasks."""
     client = client_for(subject.address)
-    queue = new_queue(client, "latency")
-    latencies_ms(client, queue, targets, 50)
-    found = sorted(latencies_ms(client, queue, targets, options.latencies))
-    cuts = statistics.quantiles(found, n=100)
-    show("create → delivered p50/p95/p99, ms", f"{cuts[49]:.2f}/{cuts[94]:.2f}/{cuts[98]:.2f}")
     held = held_rate(client, new_queue(client, "rate"), targets, options.held_s)
     show(f"500/s held for {options.held_s:g} s", f"{held:.1f}")
     if options.waiting:
@@ -405,7 +436,9 @@ def main() -> None:
     nothing, subject = start_nothing(show_nothing), None
     try:
         subject = Subject(label, options.address, options.pid) if options.address else start_fake(show)
-        measure_creates([(nothing, show_nothing), (subject, show)], options)
+        columns = [(nothing, show_nothing), (subject, show)]
+        measure_creates(columns, options)
+        measure_latency(columns, targets, options)
         measure(subject, targets, options, show)
         if not options.address:
             # At most 500/s is legal, so the drain measures the fake with its token bucket switched off.
