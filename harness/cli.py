@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import evidence, profile
 from harness.errors import HarnessError, UsageError
 from harness.model import Verdict
+from harness.survey import add_command
 from reports.commands import add_commands
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2, Verdict.NOT_APPLICABLE: 2}
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--shard-durations", type=Path, help="results.json of an earlier run, to divide by")
     verify.set_defaults(run=_verify)
     add_commands(commands)
+    add_command(commands)
     fake = commands.add_parser(
         "fake", help="run one of the fakes alone: cloud-tasks or worker-gateway", add_help=False
     )

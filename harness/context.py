@@ -19,6 +19,7 @@ from harness.errors import Inconclusive, UsageError, Violation
 from harness.ledger import Call, Ledger
 from harness.model import Hidden, Job, Mode, Observation, Result, Route, Setting, Step
 from harness.oracles import closing
+from harness.oracles.cells import Cell, cell
 from harness.oracles.secrets import MASK, mask
 from harness.outcome import Answer, Outcome, Setup
 
@@ -266,6 +267,8 @@ def _value_as_json(value: object) -> Any:
             return {"route": value.value}
         case Setting():
             return {"setting": value.value}
+        case Cell():
+            return {"cell": str(value)}
         case str() | int() | float() | None:
             return value
         case _:
@@ -280,5 +283,7 @@ def _value(value: Any) -> Any:
             return Route(route)
         case {"setting": setting}:
             return Setting(setting)
+        case {"cell": name}:
+            return cell(name)
         case _:
             return value

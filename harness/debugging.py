@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.run import ScenarioRun
+from harness.topologies.inprocess import InProcess
 from harness.topologies.system import System
 
 
@@ -20,7 +21,10 @@ def whereabouts(run: ScenarioRun, evidence: Path) -> str:
     return "\n".join([*lines, f"  evidence      {evidence} (journal.jsonl, api.log, worker.log: up to now)"])
 
 
-def _of_system(system: System) -> Iterator[str]:
+def _of_system(system: System | InProcess) -> Iterator[str]:
+    if isinstance(system, InProcess):
+        yield "The scenario ran decisions alone: there is no process to be looked at."
+        return
     running = [server for server in system.servers if server.process is not None and server.process.running]
     if running:
         yield f"The system under test ({system.mode}) is alive, and stays so until you continue:"

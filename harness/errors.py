@@ -4,6 +4,7 @@ Three blames are kept apart, because each sends another person to work:
 
     Violation        the system under test is wrong            verdict FAIL           exit 1
     Inconclusive     evidence is missing or contradicts itself verdict INCONCLUSIVE   exit 2
+    NotApplicable    it was asked for what it never claimed    NOT_APPLICABLE         -
     HarnessError     the harness is broken                     no verdict             exit 70
       UsageError     it was asked for something it cannot do   no verdict             exit 64
 """
@@ -29,6 +30,10 @@ class Inconclusive(Exception):  # noqa: N818 - named for the verdict it leads to
     """The evidence does not support a verdict: neither pass nor fail may be claimed."""
 
     exit_code = 2
+
+
+class NotApplicable(Exception):  # noqa: N818 - named for the verdict it leads to, as Violation is
+    """The scenario asks for something that the profile does not claim; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)

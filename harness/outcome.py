@@ -9,8 +9,9 @@ from harness import journal as journals
 from harness.errors import Finding
 from harness.ledger import Ledger, recorded
 from harness.model import Effect, Event, Job, Observation, Route, Setting, Step
-from harness.oracles import budget, closing, effects, route, wire
+from harness.oracles import agreement, budget, closing, conduct, effects, route, wire
 from harness.oracles import events as event_oracle
+from harness.oracles.cells import Cell
 
 _ROLE = {Route.INLINE: "api", Route.CLOUD_TASKS: "worker", Route.WORKER_DIRECT: "worker"}
 
@@ -252,6 +253,17 @@ class Outcome:
         self.ledger.judge(
             f"explains what is wrong with {name}", event_oracle.names_variable(self.events, name)
         )
+
+    def must_agree_with_the_decision_table(self, cell: Cell | None = None) -> None:
+        """The dispatcher did what the decision table says: in this cell, or in every one that was run in process."""
+        variables, reasons = self.setup.variables, self.setup.reasons
+        if cell is None:
+            what = f"{agreement.count(self.observations)} cells"
+            found = agreement.judge(self.observations, variables=variables, reasons=reasons)
+        else:
+            what, seen = str(cell), conduct.of(self.observations, hidden=self.hidden)
+            found = agreement.judge_one(cell, seen, variables=variables, reasons=reasons)
+        self.ledger.judge(f"agrees with the decision table in {what}", found)
 
     def must_not_reach_cloud_tasks(self) -> None:
         """No call of any kind arrived at Cloud Tasks."""

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.context import SystemRecord
+from harness.errors import NotApplicable
 from harness.ledger import Ledger
 from harness.model import Job, Mode, Observation
 from harness.oracles import closing
+from harness.oracles.cells import Cell
+from harness.topologies.inprocess import InProcess
 from harness.topologies.system import System
 from harness.topologies.workshop import Workshop
 
@@ -22,7 +25,7 @@ class ScenarioRun:
         self.ledger = Ledger()
         self._workshop = workshop
         self._folder = folder
-        self._systems: list[System] = []
+        self._systems: list[System | InProcess] = []
         self._stopped = False
         self.closing = False
         """Whether the scenario was satisfied, and is judged by what every run must satisfy."""
@@ -39,6 +42,25 @@ class ScenarioRun:
         )
         self._systems.append(system)
         return system
+
+    def inprocess(self, *, only: Cell | None, again: str) -> InProcess:
+        """A dispatcher's decisions alone.
+
+        Args:
+            only: the one cell that is asked for; None for all.
+            again: the command that runs one cell alone, with ``{cell}`` in it.
+
+        Raises:
+            NotApplicable: the profile names no adapter.
+        """
+        profile = self._workshop.profile
+        if profile.inprocess is None:
+            raise NotApplicable(
+                f"the profile {profile.name!r} has no [inprocess]: its decisions cannot be run alone"
+            )
+        handle = InProcess(profile, self._workshop.decisions(), self.ledger, only=only, again=again)
+        self._systems.append(handle)
+        return handle
 
     def stop(self) -> None:
         """Stop all systems; a second call does nothing."""
@@ -107,5 +129,5 @@ class ScenarioRun:
         jobs = [job for system in self._systems for job in system.jobs]
         return jobs[-1] if jobs else None
 
-    def __iter__(self) -> Iterator[System]:
+    def __iter__(self) -> Iterator[System | InProcess]:
         return iter(self._systems)

@@ -4,6 +4,7 @@ pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.selection",
     "harness.plugin.fixtures",
+    "harness.plugin.matrix",
     "harness.plugin.verdicts",
     "harness.plugin.session",
 ]

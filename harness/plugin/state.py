@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,12 @@ def evidence_folder(item: pytest.Item) -> Path:
     info = info_of(item)
     name = evidence.folder_name(info.id if info else item.name, item.nodeid)
     return item.config.stash[STATE].run / "evidence" / name
+
+
+def options_again(config: pytest.Config) -> list[str]:
+    """The options that say what is judged, as the command that runs something again needs them."""
+    return [
+        shlex.quote(f"{flag}={value}")
+        for flag, name in (("--profile", "dc_profile"), ("--source", "dc_source"))
+        if (value := config.getoption(name))
+    ]

@@ -16,7 +16,7 @@ from harness.account import account
 from harness.errors import Inconclusive
 from harness.evidence import ScenarioResult
 from harness.model import Verdict
-from harness.plugin.state import FINDING, PROPERTY, RESULT, RUN, STATE, evidence_folder
+from harness.plugin.state import FINDING, PROPERTY, RESULT, RUN, STATE, evidence_folder, options_again
 from harness.scenario import ScenarioInfo, info_of
 
 
@@ -113,12 +113,7 @@ def _case(item: pytest.Item, info: ScenarioInfo) -> judging.Case:
 
 
 def _rerun(item: pytest.Item) -> str:
-    options = [
-        shlex.quote(f"{flag}={value}")
-        for flag, name in (("--profile", "dc_profile"), ("--source", "dc_source"))
-        if (value := item.config.getoption(name))
-    ]
-    return " ".join(["pytest", *options, shlex.quote(item.nodeid)])
+    return " ".join(["pytest", *options_again(item.config), shlex.quote(item.nodeid)])
 
 
 def _short(path: Path) -> str:

@@ -30,11 +30,12 @@ import itertools
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from multiprocessing.connection import Client
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -50,15 +51,14 @@ from harness.oracles.conduct import Conduct
 from harness.profile import Profile
 from harness.topologies import classes
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE
-from harness.topologies.world import AUDIO, WORKER_URL, Surroundings, World
+from harness.topologies.world import AUDIO, SECRET, WORKER_URL, Surroundings, World
 
 Dispatch = Callable[[str, str | None], str]
 Adapter = Callable[[Mapping[str, str], World], Dispatch]
 
-CELL_WITHIN_S = 5.0
-"""No cell waits for anything: one that takes so long hangs."""
+CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 5.0)
+"""No cell waits for anything: one that takes so long hangs. Tests wait for less."""
 _HANGING = 3  # so many, and the rest is not tried
-_SECRET = "s3cr3t/Zm9vYmFyYmF6cXV4MTIz+&"  # noqa: S105 - planted, and worth nothing
 _LONGEST_ASSEMBLY_S = 1800.0
 _QUEUE_NAME = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
 
@@ -96,7 +96,7 @@ class Runner:
 
     def run(self, at: Cell) -> Conduct:
         """Run one cell, and look at what came of it."""
-        given = classes.settings(at, worker_url=WORKER_URL, secret=_SECRET)
+        given = classes.settings(at, worker_url=WORKER_URL, secret=SECRET)
         secret = given[Setting.SECRET] or ""
         journal = self._log.journal = Journal()
         self._world.begin(at, journal, secret=secret, queue=_QUEUE_NAME)
@@ -153,7 +153,7 @@ class Runner:
         """Everything that the profile gives the API, in development as well: so that it *could* go wrong."""
         values = dict.fromkeys(profiles.PLACEHOLDERS, "0")
         values |= {"source": str(self._profile.source), "storage": "/nonexistent", "run": "/nonexistent"}
-        values |= {"worker_url": WORKER_URL, "secret": _SECRET}
+        values |= {"worker_url": WORKER_URL, "secret": SECRET}
         values |= {"project": PROJECT, "location": LOCATION, "queue": QUEUE}
         own = self._profile.dev if mode is Mode.DEV else self._profile.prod
         return self._profile.fill({**self._profile.environment, **self._profile.prod, **own}, values)
@@ -254,9 +254,9 @@ def run(runner: Runner, names: Sequence[str]) -> dict[str, Any]:
 def main() -> None:
     """Serve one harness. Arguments: the connection's address, the profile, and the source."""
     address, path, source = sys.argv[1:]
-    with Client(
-        "\0" + address, "AF_UNIX", authkey=bytes.fromhex(os.environ.pop("DISPATCHCHECK_KEY"))
-    ) as harness:
+    caller = socket.socket(socket.AF_UNIX)
+    caller.connect("\0" + address)
+    with Connection(caller.detach()) as harness:
         try:
             runner = Runner(profiles.load(Path(path), source=Path(source)))
         except BaseException as problem:  # noqa: BLE001 - the harness says it, whatever it is

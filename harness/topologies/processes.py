@@ -21,7 +21,7 @@ from harness.topologies.process import Launcher, Process
 
 _LAST_LINES = 12
 # What a process may inherit from ours: enough to find programs and write files, and nothing that configures it.
-_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
 class Child:
@@ -52,7 +52,7 @@ class Child:
             warm: whether it may be forked from a process with third-party modules imported.
         """
         argv = [part.format_map(values) for part in self._command.command]
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         own = self._profile.fill(self._command.environment, values)
         readers = {"stdout": BannerReader(), "stderr": BannerReader()}
 

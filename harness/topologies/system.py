@@ -21,8 +21,10 @@ from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model import Hidden, Job, Mode, Setting
 from harness.oracles import route
+from harness.oracles.cells import Cell
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile
+from harness.topologies import cell as cells
 from harness.topologies import episodes, http, redirect
 from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
@@ -289,6 +291,14 @@ class System(Waits):
         )
         answer.must_be(other.accepted)
         return self.settle()
+
+    def run(self, cell: Cell) -> Outcome:
+        """Have one episode assembled as a cell of the decision table says, and wait until nothing moves.
+
+        Raises:
+            Inconclusive, SutFailed: as ``assemble`` and ``settle``.
+        """
+        return cells.run(self, cell)
 
     def make_episode(self) -> Episode:
         """Put a new episode into storage."""

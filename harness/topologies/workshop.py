@@ -7,6 +7,7 @@ import contextlib
 from fake_services.host import Host
 from harness.logs.capture import LogPump
 from harness.profile import Profile
+from harness.topologies.inprocess import Decisions
 from harness.topologies.process import Launcher
 
 
@@ -18,6 +19,7 @@ class Workshop:
         self._parts = contextlib.ExitStack()
         self._launcher: Launcher | None = None
         self._host: Host | None = None
+        self._decisions: Decisions | None = None
 
     def launcher(self) -> Launcher:
         """The process from which those of the system under test are started."""
@@ -34,7 +36,14 @@ class Workshop:
             self._host = self._parts.enter_context(Host())
         return self._host
 
+    def decisions(self) -> Decisions:
+        """The process that runs decisions alone."""
+        if self._decisions is None:
+            self._decisions = Decisions(self.profile, self.launcher())
+            self._parts.callback(self._decisions.close)
+        return self._decisions
+
     def close(self) -> None:
         """End everything that was made."""
         self._parts.close()
-        self._launcher = self._host = None
+        self._launcher = self._host = self._decisions = None

@@ -1,0 +1,199 @@
+"""The ``inprocess`` topology: a dispatcher's decisions alone, in one process of the harness for each source.
+
+What runs in that process is described in ``harness.topologies.decisions``; here is the harness's end of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import struct
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from harness.clock import Deadline
+from harness.errors import Finding, Inconclusive, LastWords, SutFailed
+from harness.journal import Journal
+from harness.ledger import Ledger
+from harness.matrix import Cells
+from harness.model import Hidden, Job, Mode, Setting
+from harness.oracles.cells import Cell
+from harness.outcome import Outcome, Setup
+from harness.profile import Profile
+from harness.topologies.process import Launcher, Process
+from harness.topologies.processes import INHERITED
+from harness.topologies.world import SECRET, WORKER_URL
+
+_MODULE = "harness.topologies.decisions"
+_STARTS_WITHIN_S = 60.0
+_LOOKS_AGAIN_S = 0.2
+_SLOWEST_CELL_S = 0.05
+"""What a cell may take on average on a very busy machine; it takes less than a millisecond on an idle one."""
+_PATIENCE = "DISPATCHCHECK_CELL_WITHIN_S"
+_HARNESS = Path(__file__).parents[2]
+
+
+class Decisions:
+    """The process that runs decisions; started with the first cells, and again when it was spoiled."""
+
+    def __init__(self, profile: Profile, launcher: Launcher) -> None:
+        self._profile = profile
+        self._launcher = launcher
+        self._process: Process | None = None
+        self._connection: Connection | None = None
+        self._said: deque[str] = deque(maxlen=12)
+
+    def run(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """Run cells, and return what came of them, as ``harness.topologies.decisions.run`` does.
+
+        Raises:
+            SutFailed: the dispatcher cannot be imported, or ended the process.
+            Inconclusive: there was no answer in time.
+        """
+        connection = self._connected()
+        connection.send_bytes(json.dumps([str(cell) for cell in cells]).encode())
+        answer = self._answer(connection, _STARTS_WITHIN_S + len(cells) * _SLOWEST_CELL_S)
+        if answer["spoiled"]:
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        if self._process is not None:
+            self._process.stop(2.0)
+            self._process = None
+
+    def _connected(self) -> Connection:
+        if self._connection is not None:
+            return self._connection
+        name = f"\0dispatchcheck-{os.getpid()}-{secrets.token_hex(8)}"
+        path, source = str(self._profile.path), str(self._profile.source)
+        environment = {name: os.environ[name] for name in (*INHERITED, _PATIENCE) if name in os.environ}
+        # The harness comes first: what a source brings along under the same name must not judge itself.
+        environment |= {"PYTHONPATH": str(_HARNESS)}
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(name)
+            listener.listen(1)
+            self._process = self._launcher.start(
+                [sys.executable, "-m", _MODULE, name[1:], path, source],
+                env=environment,
+                cwd=Path(tempfile.gettempdir()),
+                on_line=lambda _, line: self._said.append(line),
+                warm=True,
+            )
+            self._connection = self._accept(listener, self._process)
+        hello = self._answer(self._connection, _STARTS_WITHIN_S)
+        if "problem" in hello:
+            raise self._failed(hello["problem"])
+        return self._connection
+
+    def _accept(self, listener: socket.socket, process: Process) -> Connection:
+        listener.settimeout(_LOOKS_AGAIN_S)
+        deadline = Deadline(_STARTS_WITHIN_S)
+        while process.running and not deadline.passed:
+            try:
+                caller, _ = listener.accept()
+            except TimeoutError:
+                continue
+            if _pid_of(caller) == process.pid:
+                caller.setblocking(True)
+                return Connection(caller.detach())
+            caller.close()
+        raise self._failed("it did not start")
+
+    def _answer(self, connection: Connection, within_s: float) -> dict[str, Any]:
+        try:
+            if not connection.poll(within_s):
+                self.close()
+                raise Inconclusive(f"the process that runs decisions did not answer within {within_s:g} s")
+            answer: dict[str, Any] = json.loads(connection.recv_bytes())
+        except (OSError, EOFError):
+            raise self._failed("it ended the process in the middle of a cell") from None
+        return answer
+
+    def _failed(self, observed: str) -> SutFailed:
+        self.close()
+        entry = self._profile.inprocess.entry if self._profile.inprocess else ""
+        finding = Finding(f"decisions by {entry} of {self._profile.source}", observed, oracle="process")
+        return SutFailed(finding, LastWords("api", tuple(self._said)))
+
+
+def _pid_of(caller: socket.socket) -> int:
+    """Who is at the other end. Source: unix(7), SO_PEERCRED: three integers, of which the first is the process."""
+    credentials = caller.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid: int = struct.unpack("3i", credentials)[0]
+    return pid
+
+
+class InProcess:
+    """The handle to a dispatcher's decisions: what a scenario about many cells stimulates.
+
+    Its attributes are those of a ``System``, as far as a run is judged and kept by them.
+    """
+
+    def __init__(
+        self, profile: Profile, decisions: Decisions, ledger: Ledger, *, only: Cell | None, again: str
+    ) -> None:
+        self.mode = Mode.PROD
+        self.journal = Journal()
+        self.jobs: list[Job] = []
+        self.given: set[tuple[str, str]] = set()
+        self.hidden: tuple[Hidden, ...] = ()
+        self.settled_at = 0
+        self.secret = SECRET
+        self.environment: Mapping[str, Mapping[str, str]] = {}
+        self.servers: list[Any] = []
+        self._profile = profile
+        self._decisions = decisions
+        self._ledger = ledger
+        self._only = only
+        self._again = again
+
+    def run(self, cells: Cells) -> Outcome:
+        """Run every one of the cells, each with a dispatcher of its own; where one is asked for, only that.
+
+        Raises:
+            SutFailed, Inconclusive: as ``Decisions.run``.
+        """
+        chosen = [cell for cell in cells.cells if self._only in (None, cell)]
+        names = [str(cell) for cell in chosen]
+        self.mode = next((cell.mode for cell in chosen if cell.mode), Mode.PROD)
+        text = f"asks for {len(names)} cells: {cells}"
+        self.journal.record("harness", "stimulus", text, cells=names, again=self._again)
+        for answer in self._decisions.run(chosen)["answers"]:
+            count = len(answer["cells"])
+            self.journal.record("api", "conduct", f"treats {count} of the cells alike", **answer)
+        seen = self.journal.observations
+        self.settled_at = len(seen)
+        endpoint = self._profile.worker_endpoint
+        return Outcome(
+            job=None,
+            observations=seen,
+            hidden=frozenset(),
+            setup=Setup(
+                answer_bound_s=self._profile.trigger.answer_s,
+                worker_url=WORKER_URL + endpoint.path,
+                secret_header=endpoint.secret_header,
+                secret=self.secret,
+                variables={setting: self._profile.variable(setting) for setting in Setting},
+                reasons=self._profile.reasons,
+            ),
+            ledger=self._ledger,
+        )
+
+    def unfired(self) -> list[str]:
+        """Nothing: a cell in which something did not happen disagrees with the decision table."""
+        return []
+
+    def stop(self) -> None:
+        """Nothing: the process serves the next scenario too."""
