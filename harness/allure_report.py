@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.account import account
 from harness.context import SystemRecord
 from harness.errors import Violation
+from harness.evidence import write_text
 from harness.ledger import Check, Figure
 
 _TYPES = {".json": "JSON", ".jsonl": "JSON"}
@@ -21,17 +22,53 @@ def _allure() -> Any:
     return sys.modules.get("allure")
 
 
-def label(scenario: str, title: str, requires: Iterable[str], level: str) -> None:
-    """Name the scenario and its requirements: as labels, as tags to filter by, and as links."""
+def label(
+    scenario: str,
+    folder: str,
+    title: str,
+    requires: Iterable[str],
+    level: str,
+    *,
+    parameters: Mapping[str, object],
+    checklist: str,
+) -> None:
+    """Name the scenario and its requirements: as labels, as tags to filter by, and as links.
+
+    Args:
+        scenario: its id.
+        folder: the name of the scenario with its case, as every other report has it.
+        title: its sentence.
+        requires: ids of requirements.
+        level: ``core`` or ``extended``.
+        parameters: what its case is made of, to be shown by their short names.
+        checklist: where the checklist is, as seen from the Allure report.
+    """
     if (allure := _allure()) is None:
         return
-    allure.dynamic.title(f"{scenario} {title}")
+    allure.dynamic.title(f"{folder} {title}")
     allure.dynamic.label("level", level)
     allure.dynamic.label("suite", scenario.rpartition("-")[0])
+    for name, value in parameters.items():
+        allure.dynamic.parameter(name, str(value))
     for id_ in requires:
         allure.dynamic.label("requirement", id_)
         allure.dynamic.tag(id_)
-        allure.dynamic.link(f"checklist.html#requirement-{id_}", link_type="tms", name=id_)
+        allure.dynamic.link(f"{checklist}#requirement-{id_}", link_type="tms", name=id_)
+
+
+def environment(folder: Path, run: Mapping[str, Any]) -> None:
+    """Write who was judged, by what and where, for Allure's page about the environment."""
+    facts = {
+        "run": run["name"],
+        **{
+            name: " ".join(str(identity[key]) for key in ("name", "version", "digest") if identity.get(key))
+            for name, identity in run["identity"].items()
+        },
+        **{name: run[name] for name in ("topology", "seed", "python", "platform")},
+    }
+    write_text(
+        folder / "environment.properties", "".join(f"{name}={value}\n" for name, value in facts.items())
+    )
 
 
 def step(check: Check) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import allure_report
 from harness.model import Verdict
 from harness.plugin.state import PLAN_OUTPUT, RUN_INPUT, STATE
 from harness.terminal import print_summary
@@ -36,6 +38,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         pytest_exit=int(exitstatus),
         interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
     )
+    if folder := session.config.getoption("allure_report_dir", None):
+        allure_report.environment(Path(folder), results["run"])
     if exitstatus == pytest.ExitCode.OK and results["verdict"] != Verdict.PASS:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

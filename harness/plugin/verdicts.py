@@ -25,13 +25,27 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """After a scenario that was satisfied: what every scenario must satisfy."""
     info = info_of(pyfuncitem)
     if info is not None:
-        allure_report.label(info.id, info.title, info.requires, info.level)
+        _label_for_allure(pyfuncitem, info)
     result = yield
     if RUN in pyfuncitem.stash:
         pyfuncitem.stash[RUN].finish()
     elif info is not None:
         raise Inconclusive(f"{info.id} uses no system under test: it can show nothing")
     return result
+
+
+def _label_for_allure(item: pytest.Function, info: ScenarioInfo) -> None:
+    patterns = dict(item.config.getoption("allure_link_pattern", None) or ())
+    allure_report.label(
+        info.id,
+        evidence.folder_name(info.id, item.nodeid),
+        info.title,
+        info.requires,
+        info.level,
+        parameters=item.callspec.params if hasattr(item, "callspec") else {},
+        # By default the report is expected in a folder beside the checklist; a pattern says where that is instead.
+        checklist="checklist.html" if "tms" in patterns else "../checklist.html",
+    )
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,11 +12,13 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
         "test_allure.py",
         """
         @scenario("ALLURE-01", requires=["PROD-01", "PROD-02"])
-        def test_good(prod: System) -> None:
+        @pytest.mark.parametrize("fault", [faults.CLOUD_TASKS_REFUSES[0]], ids=str)
+        def test_good(prod: System, fault) -> None:
             '''One job goes through.'''
+            prod.cloud_tasks.inject(fault)
             outcome = prod.assemble().settle()
             prod.ledger.figure("answer", outcome.job.answer_s, "s", at_most=5)
-            outcome.must_take(Route.CLOUD_TASKS)
+            outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
             outcome.must_take(Route.INLINE)
         """,
     )
@@ -26,12 +28,29 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
 
     (path,) = results.glob("*-result.json")
     result = json.loads(path.read_text("utf-8"))
-    assert result["name"] == "ALLURE-01 One job goes through."
+    (scenario,) = project.results["scenarios"]
+    assert result["name"] == f"{scenario['folder']} One job goes through."
+    assert scenario["folder"].startswith("ALLURE-01-cloud-tasks-")
+    assert [(each["name"], each["value"]) for each in result["parameters"]] == [
+        ("fault", repr(scenario["folder"].removeprefix("ALLURE-01-")))
+    ]
+    assert [(link["name"], link["url"]) for link in result["links"]] == [
+        ("PROD-01", "../checklist.html#requirement-PROD-01"),
+        ("PROD-02", "../checklist.html#requirement-PROD-02"),
+    ]
+    assert f"sut=reference {project.results['run']['identity']['sut']['digest']}" in (
+        results / "environment.properties"
+    ).read_text("utf-8")
     assert result["status"] == "failed"
     labels = {(label["name"], label["value"]) for label in result["labels"]}
-    assert {("requirement", "PROD-01"), ("requirement", "PROD-02"), ("level", "core")} <= labels
+    assert {
+        ("requirement", "PROD-01"),
+        ("requirement", "PROD-02"),
+        ("level", "core"),
+        ("suite", "ALLURE"),
+    } <= labels
     assert [(step["name"], step["status"]) for step in result["steps"]] == [
-        ("takes cloud_tasks served", "passed"),
+        ("takes cloud_tasks failed → worker_direct served", "passed"),
         ("takes inline served", "failed"),
     ]
     (container,) = [
@@ -41,6 +60,6 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
     ]
     attached = {a["name"] for fixture in container["afters"] for a in fixture.get("attachments", [])}
     assert {"journal.jsonl", "api.log", "worker.log", "diagram.svg", "figures.tsv"} <= attached
-    (figure,) = project.results["scenarios"][0]["figures"]
+    (figure,) = scenario["figures"]
     assert (figure["name"], figure["unit"], figure["at_most"]) == ("answer", "s", 5)
     assert 0 < figure["value"] < 5
