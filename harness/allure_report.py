@@ -13,6 +13,7 @@ from harness.context import SystemRecord
 from harness.errors import Violation
 from harness.evidence import write_text
 from harness.ledger import Check, Figure
+from harness.requirements import Requirement
 
 _TYPES = {".json": "JSON", ".jsonl": "JSON"}
 
@@ -26,34 +27,38 @@ def label(
     scenario: str,
     folder: str,
     title: str,
-    requires: Iterable[str],
+    requires: Iterable[Requirement],
     level: str,
     *,
     parameters: Mapping[str, object],
-    checklist: str,
 ) -> None:
-    """Name the scenario and its requirements: as labels, as tags to filter by, and as links.
+    """Name the scenario and its requirements: as labels, as tags to filter by, and as links into the checklist.
+
+    Allure makes a link only of an address that begins with http. Where the checklist is to be found is told with
+    ``--allure-link-pattern=tms:https://…/{}``; without it the links show the ids alone.
 
     Args:
         scenario: its id.
         folder: the name of the scenario with its case, as every other report has it.
         title: its sentence.
-        requires: ids of requirements.
+        requires: the requirements.
         level: ``core`` or ``extended``.
         parameters: what its case is made of, to be shown by their short names.
-        checklist: where the checklist is, as seen from the Allure report.
     """
     if (allure := _allure()) is None:
         return
+    requirements = list(requires)
     allure.dynamic.title(f"{folder} {title}")
+    allure.dynamic.description("\n".join([title, "", *(f"- **{r.id}** {r.text}" for r in requirements)]))
     allure.dynamic.label("level", level)
     allure.dynamic.label("suite", scenario.rpartition("-")[0])
     for name, value in parameters.items():
         allure.dynamic.parameter(name, str(value))
-    for id_ in requires:
-        allure.dynamic.label("requirement", id_)
-        allure.dynamic.tag(id_)
-        allure.dynamic.link(f"{checklist}#requirement-{id_}", link_type="tms", name=id_)
+    for requirement in requirements:
+        allure.dynamic.label("requirement", requirement.id)
+        allure.dynamic.tag(requirement.id)
+        address = f"checklist.html#requirement-{requirement.id}"
+        allure.dynamic.link(address, link_type="tms", name=requirement.id)
 
 
 def environment(folder: Path, run: Mapping[str, Any]) -> None:

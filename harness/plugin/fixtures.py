@@ -41,7 +41,6 @@ def scenario_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sce
         folder = evidence_folder(request.node)
         context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
         run.clean_up()
-        allure_report.attach(folder, run.records(), run.ledger.figures)
 
 
 @pytest.fixture

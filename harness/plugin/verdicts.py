@@ -35,16 +35,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 
 
 def _label_for_allure(item: pytest.Function, info: ScenarioInfo) -> None:
-    patterns = dict(item.config.getoption("allure_link_pattern", None) or ())
+    known = item.config.stash[STATE].requirements
     allure_report.label(
         info.id,
         evidence.folder_name(info.id, item.nodeid),
         info.title,
-        info.requires,
+        [known[id_] for id_ in info.requires],
         info.level,
         parameters=item.callspec.params if hasattr(item, "callspec") else {},
-        # By default the report is expected in a folder beside the checklist; a pattern says where that is instead.
-        checklist="checklist.html" if "tms" in patterns else "../checklist.html",
     )
 
 
@@ -76,6 +74,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             figures = tuple(figure.as_json() for figure in run.ledger.figures)
             result = replace(result, checks=evidence.checks_as_text(checks), account=shown, figures=figures)
         evidence.write_result(state.run, result, run.planted if run else ())
+        if run is not None:  # now, when the fixtures are over, so that it is the test's and not a fixture's
+            allure_report.attach(evidence_folder(item), run.records(), run.ledger.figures)
         report.user_properties.append((PROPERTY, _for_progress(result)))
     return report  # type: ignore[return-value]
 
