@@ -32,7 +32,7 @@ check: $(STAMP) ## style, types and layering
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/architecture.py --check
 
-tools: ## install what the tests need beyond Python (PostgreSQL, Chromium)
+tools: ## install what the tests need beyond Python (PostgreSQL, Chromium, npm)
 	@scripts/install-test-tools
 
 test: check tools ## everything: checks, all tests, all scenarios, branch coverage

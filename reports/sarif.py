@@ -1,6 +1,7 @@
 """SARIF 2.1.0 for what a code-scanning page should show: leaked secrets, and mistakes in how configuration is read.
 
-Source: OASIS, Static Analysis Results Interchange Format 2.1.0.
+Source: OASIS, Static Analysis Results Interchange Format 2.1.0; and what GitHub asks of it beyond that: every rule has
+a full description and a help text.
 """
 
 from __future__ import annotations
@@ -11,8 +12,30 @@ from typing import Any
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json"
 _RULES = {
-    "secret-leak": "A secret appears in something that the dispatcher writes or answers.",
-    "configuration": "The dispatcher does not read or explain its configuration as required.",
+    "secret-leak": {
+        "name": "SecretLeak",
+        "short": "A secret appears in something that the dispatcher writes or answers.",
+        "full": (
+            "A secret that was planted for one run was found again, plain or encoded, in a log line, an answer, an "
+            "error or a request to somebody else."
+        ),
+        "help": (
+            "Mask the secret before anything is logged or raised, change the real one, and look for it in the logs "
+            "that are kept. The scenario's evidence names the place."
+        ),
+    },
+    "configuration": {
+        "name": "ConfigurationNotAsRequired",
+        "short": "The dispatcher does not read or explain its configuration as required.",
+        "full": (
+            "A value of the configuration was read otherwise than the requirement says, or a mistake in it was not "
+            "explained: such mistakes silently switch a route off."
+        ),
+        "help": (
+            "Compare the environment that the scenario shows with what the dispatcher logged when it started, and "
+            "correct how the variable is read. The requirement's text is in the checklist."
+        ),
+    },
 }
 
 
@@ -31,10 +54,13 @@ def sarif(results: Mapping[str, Any]) -> dict[str, Any]:
                         "rules": [
                             {
                                 "id": id_,
-                                "shortDescription": {"text": text},
+                                "name": rule["name"],
+                                "shortDescription": {"text": rule["short"]},
+                                "fullDescription": {"text": rule["full"]},
+                                "help": {"text": rule["help"]},
                                 "defaultConfiguration": {"level": "error"},
                             }
-                            for id_, text in _RULES.items()
+                            for id_, rule in _RULES.items()
                         ],
                     }
                 },
