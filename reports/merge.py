@@ -14,7 +14,7 @@ from reports import proof
 from reports.from_evidence import requirement_of, scenario_of, seal_of
 from reports.results import results
 from reports.schema import read_results
-from reports.writing import write_derived, write_results
+from reports.writing import write_reports
 
 
 def merge(parts: Sequence[Mapping[str, Any]], *, seal: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -87,8 +87,7 @@ def merge_folders(folders: Sequence[Path], out: Path) -> dict[str, Any]:
             evidence.write_json(out / f"{name}.json", merged[name])
     sealed.seal(out)
     document = {**merged, "evidence": seal_of(out)}
-    write_results(out, document)
-    write_derived(out, document)
+    write_reports(out, document)
     return document
 
 

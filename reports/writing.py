@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from harness.evidence import write_bytes, write_text
 from harness.requirements import Requirements
 from reports import ctrf, github, intoto, junit, sarif
 from reports.checklist import checklist
@@ -19,6 +19,8 @@ from reports.page import page
 from reports.policy import Policy
 from reports.release import release
 from reports.results import as_bytes
+
+_STATEMENT = "statement.json"  # where there is one: without a digest of the system under test it would speak of nothing
 
 
 def write_all(
@@ -39,8 +41,7 @@ def write_all(
     """
     with _collector_paused():
         document = account(run, requirements)
-        write_results(run, document)
-        write_derived(run, document, policy=policy)
+        write_reports(run, document, policy=policy)
     return document
 
 
@@ -56,15 +57,33 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def write_results(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write ``results.json`` in one step."""
-    write_bytes(folder / "results.json", as_bytes(document))
+def write_reports(folder: Path, document: Mapping[str, Any], *, policy: Policy | None = None) -> None:
+    """Write ``results.json`` and every report that follows from it: all of them or, where the disk is full, none.
+
+    File names are fixed, so that pipelines find them.
+
+    Raises:
+        OSError: one of them cannot be written; what was there before is there still.
+    """
+    unfinished: dict[Path, Path] = {}
+    try:
+        for name, content in _everything(document, policy):
+            part = unfinished[folder / name] = folder / f".{name}.{os.getpid()}.new"
+            part.write_bytes(content)
+    except OSError:
+        for part in unfinished.values():
+            part.unlink(missing_ok=True)
+        raise
+    if folder / _STATEMENT not in unfinished:
+        (folder / _STATEMENT).unlink(missing_ok=True)
+    for path, part in reversed(unfinished.items()):  # which needs no space; what a gate decides by comes last
+        part.replace(path)
 
 
-def write_derived(folder: Path, document: Mapping[str, Any], *, policy: Policy | None = None) -> None:
-    """Write every report that follows from ``results.json``; file names are fixed, so that pipelines find them."""
+def _everything(document: Mapping[str, Any], policy: Policy | None) -> Iterator[tuple[str, bytes]]:
+    yield "results.json", as_bytes(document)
     for name, text in _derived(document, policy):
-        write_text(folder / name, text)
+        yield name, text.encode("utf-8", "backslashreplace")
 
 
 def _derived(document: Mapping[str, Any], policy: Policy | None) -> Iterator[tuple[str, str]]:
@@ -76,7 +95,7 @@ def _derived(document: Mapping[str, Any], policy: Policy | None) -> Iterator[tup
     yield "summary.md", github.summary(document, policy)
     yield "annotations.txt", github.workflow_commands(document)
     if (statement := intoto.statement(document, policy)) is not None:
-        yield "statement.json", _json(statement)
+        yield _STATEMENT, _json(statement)
     yield "findings.sarif", _json(sarif.sarif(document))
 
 

@@ -39,7 +39,8 @@ def scenario_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sce
         run.stop()
     finally:
         folder = evidence_folder(request.node)
-        context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
+        with state.evidence_is_kept():
+            context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
         run.clean_up()
 
 

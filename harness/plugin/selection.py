@@ -9,7 +9,7 @@ import pytest
 
 from harness import sharding
 from harness.errors import UsageError
-from harness.plugin.state import PLAN_OUTPUT, SCENARIOS, STATE
+from harness.plugin.state import PLAN_OUTPUT, PROBLEM_OUTPUT, SCENARIOS, STATE, say
 from harness.scenario import info_of
 
 
@@ -39,8 +39,11 @@ class Sharder:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Learn from an xdist worker how the tests were divided."""
-    plan = getattr(node, "workeroutput", {}).get(PLAN_OUTPUT)
+    """Learn from an xdist worker how the tests were divided, and why it could not go on."""
+    output = getattr(node, "workeroutput", {})
+    if problem := output.get(PROBLEM_OUTPUT):
+        say(node.config, f"{node.gateway.id}: {problem}")
+    plan = output.get(PLAN_OUTPUT)
     if plan is not None:
         node.config.stash[STATE].shard = plan
 

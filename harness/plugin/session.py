@@ -9,7 +9,7 @@ import pytest
 
 from harness import allure_report
 from harness.model import Verdict
-from harness.plugin.state import PLAN_OUTPUT, RUN_INPUT, STATE
+from harness.plugin.state import PLAN_OUTPUT, PROBLEM_OUTPUT, RUN_INPUT, STATE, say
 from harness.terminal import print_summary
 
 
@@ -28,16 +28,25 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     output: dict[str, object] | None = getattr(session.config, "workeroutput", None)
     if output is not None:
         output[PLAN_OUTPUT] = state.shard
+        output[PROBLEM_OUTPUT] = state.problem
     if not state.is_controller or session.config.getoption("collectonly"):
         return
     if not state.selected:
         return
-    results = state.folder.end(
-        state.selected,
-        shard=state.shard,
-        pytest_exit=int(exitstatus),
-        interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
-    )
+    try:
+        results = state.folder.end(
+            state.selected,
+            shard=state.shard,
+            pytest_exit=int(exitstatus),
+            interrupted=exitstatus == pytest.ExitCode.INTERRUPTED,
+        )
+    except OSError as problem:
+        say(
+            session.config,
+            f"cannot write the reports: {problem}; those in {state.run} say that the run is incomplete",
+        )
+        session.exitstatus = pytest.ExitCode.INTERRUPTED
+        return
     if folder := session.config.getoption("allure_report_dir", None):
         allure_report.environment(Path(folder), results["run"])
     if exitstatus == pytest.ExitCode.OK and results["verdict"] != Verdict.PASS:

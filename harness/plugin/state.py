@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ SCENARIOS = "scenarios/"
 _REQUIREMENTS = "scenarios/requirements.toml"
 RUN_INPUT = "dispatchcheck_run"
 PLAN_OUTPUT = "dispatchcheck_plan"
+PROBLEM_OUTPUT = "dispatchcheck_problem"
 PROPERTY = "dispatchcheck"
 
 STATE = pytest.StashKey["State"]()
@@ -45,6 +48,8 @@ class State:
             raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
         self.selected: set[str] = set()
         self.shard: dict[str, object] | None = None
+        self.problem = ""
+        """Why this process cannot go on."""
         self.folder = RunFolder(
             self.run,
             requirements=self.requirements,
@@ -70,6 +75,15 @@ class State:
                 seed=config.getoption("randomly_seed", None),
             )
 
+    @contextlib.contextmanager
+    def evidence_is_kept(self) -> Iterator[None]:
+        """Where evidence cannot be written, as on a full disk, the run ends: nobody could judge what comes."""
+        try:
+            yield
+        except OSError as problem:
+            self.problem = f"cannot write evidence: {problem}; the run is incomplete"
+            pytest.exit(self.problem, pytest.ExitCode.INTERRUPTED)
+
     def close(self) -> None:
         """End what the scenarios shared."""
         if self._workshop is not None:
@@ -86,6 +100,13 @@ def _load_requirements(root: Path) -> requirements.Requirements:
             f"{problem}. pytest took {str(root)!r} for the project's root; write options with an equals sign, "
             "as in --profile=FILE, or say --rootdir"
         ) from None
+
+
+def say(config: pytest.Config, text: str) -> None:
+    """Print a line among pytest's own."""
+    reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter.write_line(text)
 
 
 def evidence_folder(item: pytest.Item) -> Path:

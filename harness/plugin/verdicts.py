@@ -16,7 +16,7 @@ from harness.account import account
 from harness.errors import Inconclusive
 from harness.evidence import ScenarioResult
 from harness.model import Verdict
-from harness.plugin.state import FINDING, PROPERTY, RESULT, RUN, STATE, evidence_folder, options_again
+from harness.plugin.state import FINDING, PROPERTY, RESULT, RUN, STATE, evidence_folder, options_again, say
 from harness.scenario import ScenarioInfo, info_of
 
 
@@ -73,7 +73,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             shown = account(run.records(), checks, item.stash.get(FINDING, None), closing=run.closing)
             figures = tuple(figure.as_json() for figure in run.ledger.figures)
             result = replace(result, checks=evidence.checks_as_text(checks), account=shown, figures=figures)
-        evidence.write_result(state.run, result, run.planted if run else ())
+        with state.evidence_is_kept():
+            evidence.write_result(state.run, result, run.planted if run else ())
         if run is not None:  # now, when the fixtures are over, so that it is the test's and not a fixture's
             allure_report.attach(evidence_folder(item), run.records(), run.ledger.figures)
         report.user_properties.append((PROPERTY, _for_progress(result)))
@@ -88,9 +89,7 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> None:
         return
     folder = evidence_folder(node)
     context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
-    reporter: pytest.TerminalReporter | None = node.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        reporter.write_line("\n" + debugging.whereabouts(run, folder))
+    say(node.config, "\n" + debugging.whereabouts(run, folder))
 
 
 def _judge_phase(

@@ -82,6 +82,50 @@ def test_a_full_disk_leaves_the_first_account(tmp_path: Path, monkeypatch: pytes
     account_in(run)
 
 
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from reports import write_all
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+write_all(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("largest", ["results.json", "checklist.html"])
+def test_where_one_report_has_no_room_none_is_replaced(tmp_path: Path, largest: str) -> None:
+    folder, run = begun(tmp_path), tmp_path / "run"
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    room = len(before[largest])
+    evidence.write_result(
+        run, made.scenario("A-01", Verdict.FAIL, message="m" * (room if largest == "results.json" else 9))
+    )
+    command = [sys.executable, "-c", _FULL, str(run), str(room)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert "File too large" in ended.stderr
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    account_in(run)
+    folder.end([made.node("A-01")], shard=None, pytest_exit=1, interrupted=False)
+    assert read_results(run / "results.json")["complete"]
+
+
+@pytest.mark.timeout(5 * WAIT_S)
+@pytest.mark.parametrize("parallel", [[], ["-n", "1"]], ids=["alone", "xdist"])
+def test_evidence_that_cannot_be_written_ends_the_run(tmp_path: Path, parallel: list[str]) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "evidence").write_text("not a folder", encoding="utf-8")
+    command = [
+        sys.executable, "-m", "pytest", "scenarios/worker", "-q", "-p", "no:cacheprovider", f"--run-folder={run}",
+        *parallel,
+    ]  # fmt: skip
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4 * WAIT_S, check=False)
+    assert ended.returncode == 2, ended.stdout
+    assert "cannot write evidence: [Errno 20] Not a directory" in ended.stdout
+    assert "INTERNALERROR" not in ended.stdout
+    assert account_in(run)["missing"]
+
+
 def test_a_report_of_a_run_that_was_cut_off_can_be_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from reports.merge import merge
 from reports.results import results
 from reports.schema import read_results
 from reports.tests import made
-from reports.writing import write_derived, write_results
+from reports.writing import write_reports
 
 NODES = st.text("abcdef", min_size=1, max_size=6)
 DURATIONS = st.floats(0, 100, allow_nan=False)
@@ -165,8 +165,7 @@ def test_the_command_joins_folders_with_their_evidence(
         made.run_folder(run, {s.folder: (s, made.record(), []) for s in whole if s.folder in names})
         evidence.write_run(run, **{key: value for key, value in document["run"].items() if key != "version"})
         sealed.seal(run)
-        write_results(run, document)
-        write_derived(run, document)
+        write_reports(run, document)
         folders.append(str(run))
     out = tmp_path / "all"
     assert cli.main(["report", "merge", *folders, "--out", str(out)]) == 0
