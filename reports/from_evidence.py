@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from harness.evidence import ScenarioResult
 from harness.model import Level, Verdict
 from harness.requirements import Requirement, Requirements
 from reports import proof
-from reports.results import FIELDS, as_json, entry, results
+from reports.results import FIELDS, entry, results
 
 _DERIVED = ("complete", "verdict", "reasons", "requirements", "missing", "summary")
 
@@ -60,7 +59,7 @@ def contradictions(document: Mapping[str, Any]) -> Iterator[str]:
         canary=document["canary"],
     )
     for key in _DERIVED:
-        if _plain(again[key]) != _plain(document[key]):
+        if again[key] != document[key]:
             yield f"results.json contradicts itself: {_difference(key, document[key], again[key])}"
             return
 
@@ -80,7 +79,7 @@ def unsupported(run: Path, document: Mapping[str, Any]) -> Iterator[str]:
     again = account(run, Requirements(map(requirement_of, document["requirements"])))
     given = {**document, "scenarios": [entry(scenario_of(scenario)) for scenario in document["scenarios"]]}
     for key in ("evidence", "run", "prove", "canary", "scenarios", *_DERIVED):
-        if _plain(again[key]) != _plain(given[key]):
+        if again[key] != given[key]:
             yield f"results.json is not what its evidence says: {_difference(key, given[key], again[key])}"
             return
 
@@ -97,20 +96,15 @@ def requirement_of(row: Mapping[str, Any]) -> Requirement:
     return Requirement(row["id"], Level(row["level"]), row["text"], row["capability"], row["excluded"])
 
 
-def _plain(value: Any) -> Any:
-    """As it is when it was written and read again."""
-    return json.loads(as_json({"": value}))[""]
-
-
 def _difference(key: str, given: Any, right: Any) -> str:
     if not isinstance(given, list) or not isinstance(right, list):
         shown = f" ({given!r}, and {right!r} follows)" if isinstance(given, str | bool) else ""
         return f"{key}{shown}"
     for mine, other in zip(given, right, strict=False):
-        if _plain(mine) != _plain(other):
+        if mine != other:
             if isinstance(mine, Mapping):
                 name = mine.get("id") or mine.get("folder") or ""
-                fields = [field for field in mine if _plain(mine[field]) != _plain(other.get(field))]
+                fields = [field for field in mine if mine[field] != other.get(field)]
                 return f"{key}, {name}: {', '.join(fields)}"
             return key
     return f"{key} ({len(given)}, and there should be {len(right)})"

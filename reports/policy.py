@@ -220,7 +220,7 @@ def _freshness(results: Mapping[str, Any], policy: Policy, now: float | None) ->
         return
     age_h = (now - began_at) / 3600  # of the oldest: shards of one run may lie days apart
     if age_h > policy.max_age_h:
-        yield f"the evidence is {age_h:.1f} h old; at most {policy.max_age_h:g} h is allowed"
+        yield f"the evidence is {age_h:.3g} h old; at most {policy.max_age_h:g} h is allowed"
     elif now < ended_at - 60:
         yield f"the evidence is from the future ({(ended_at - now) / 3600:.1f} h): a clock is wrong"
 

@@ -105,7 +105,7 @@ def test_a_broken_harness_never_goes() -> None:
 def test_evidence_grows_old() -> None:
     aged = EXCUSED.model_copy(update={"max_age_h": 24.0})
     assert decide(made.going(), aged, now=NOW + 3600).go
-    assert "25.0 h old" in str(decide(made.going(), aged, now=NOW + 25 * 3600))
+    assert "25 h old" in str(decide(made.going(), aged, now=NOW + 25 * 3600))
     assert "from the future" in str(decide(made.going(), aged, now=NOW - 3600))
 
 
