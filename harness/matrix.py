@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from allpairspy import AllPairs
 
@@ -30,6 +31,7 @@ _STRICT = frozenset({"unset-on-cloud-run", "misspelt"})
 
 # Development never calls Cloud Tasks: two of its outcomes show that.
 _OUTCOMES = {Mode.DEV: ("ok", "unavailable"), Mode.PROD: tuple(CLOUD_TASKS)}
+_LOST = {Mode.DEV: ("worker",), Mode.PROD: ("cloud_tasks", "worker", "cloud_tasks-and-worker")}
 _ANSWERS = {"cloud_tasks": CLOUD_TASKS, "worker": WORKER}
 _TROUBLE = {"cloud_tasks": "unavailable", "worker": "503"}
 
@@ -69,49 +71,39 @@ _IN_PROCESSES: Mapping[Mode, Sequence[Sequence[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells that one scenario runs together."""
+    """Cells that one scenario runs together; they are made when they are asked for, and not when pytest collects."""
 
     name: str
-    cells: tuple[Cell, ...]
+    make: Callable[[], Sequence[Cell]]
 
     def __str__(self) -> str:
         """The name: what a parametrised scenario shows."""
         return self.name
 
+    @property
+    def cells(self) -> Sequence[Cell]:
+        """The cells."""
+        return self.make()
+
 
 def outcomes(mode: Mode) -> list[Cells]:
     """The first rule's cells in which no answer is lost, by what Cloud Tasks does."""
-    certain = (cell for cell in _with_every_outcome(mode) if not decide(cell).doubtful)
-    return _grouped(lambda cell: cell.cloud_tasks, certain)
+    return [Cells(name, partial(_group, mode, f"certain {name}")) for name in _OUTCOMES[mode]]
 
 
 def lost_answers(mode: Mode) -> list[Cells]:
     """The first rule's cells in which an answer is lost, by whose it is: they ask for an idempotent dispatcher."""
-    doubtful = (cell for cell in _with_every_outcome(mode) if decide(cell).doubtful)
-    return _grouped(_whose_answer_is_lost, doubtful)
+    return [Cells(name, partial(_group, mode, f"lost {name}")) for name in _LOST[mode]]
 
 
 def configurations(mode: Mode) -> list[Cells]:
     """The second rule's cells that are not the first's, by the dimension that differs first."""
-    known = set(_with_every_outcome(mode))
-    groups: dict[str, list[Cell]] = {}
-    for differing, at in _with_two_differences(mode):
-        if at not in known:
-            known.add(at)
-            groups.setdefault(differing, []).append(at)
-    return [Cells(name, tuple(cells)) for name, cells in groups.items()]
+    return [Cells(name, partial(_group, mode, f"two {name}")) for name in _CONFIGURATION[:-1]]
 
 
 def strict() -> list[Cells]:
     """What only strict-config answers for: an environment that must not be guessed, with every configuration."""
-    groups = []
-    for name in sorted(_STRICT):
-        healthy = replace(_HEALTHY[Mode.PROD], app_env=name)
-        singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION[1:] for c in DIMENSIONS[d])
-        others = (replace(healthy, cloud_tasks=q, worker=w) for q in CLOUD_TASKS for w in WORKER)
-        cells = dict.fromkeys(itertools.chain([healthy], singles, others))
-        groups.append(Cells(name, tuple(cell for cell in cells if not decide(cell).doubtful)))
-    return groups
+    return [Cells(name, partial(_not_guessed, name)) for name in sorted(_STRICT)]
 
 
 def everything() -> list[Cells]:
@@ -135,7 +127,38 @@ def _written_out(line: str) -> list[str]:
     return [f"{dimension}={name}" for name in classes.split()]
 
 
+def _group(mode: Mode, name: str) -> Sequence[Cell]:
+    return _groups(mode).get(name, ())
+
+
 @functools.cache
+def _groups(mode: Mode) -> Mapping[str, Sequence[Cell]]:
+    """Every cell of both rules, by the name of its group."""
+    groups: dict[str, list[Cell]] = {}
+    first = _with_every_outcome(mode)
+    for at in first:
+        kind = f"lost {_whose_answer_is_lost(at)}" if decide(at).doubtful else f"certain {at.cloud_tasks}"
+        groups.setdefault(kind, []).append(at)
+    known = set(first)
+    for differing, at in _with_two_differences(mode):
+        if at not in known:
+            known.add(at)
+            groups.setdefault(f"two {differing}", []).append(at)
+    return groups
+
+
+def _not_guessed(name: str) -> Sequence[Cell]:
+    healthy = replace(_HEALTHY[Mode.PROD], app_env=name)
+    singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION[1:] for c in DIMENSIONS[d])
+    starts = APP_ENV[name] is not None  # what does not start calls nobody: two outcomes show that
+    queues, workers = (
+        (tuple(CLOUD_TASKS), tuple(WORKER)) if starts else (("ok", "unavailable"), ("done", "503"))
+    )
+    others = (replace(healthy, cloud_tasks=q, worker=w) for q in queues for w in workers)
+    cells = dict.fromkeys(itertools.chain([healthy], singles, others))
+    return tuple(at for at in cells if not decide(at).doubtful)
+
+
 def _with_every_outcome(mode: Mode) -> tuple[Cell, ...]:
     healthy = _HEALTHY[mode]
     singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION for c in _meanings(mode, d))
@@ -175,10 +198,3 @@ def _meanings(mode: Mode, dimension: str) -> list[str]:
 def _whose_answer_is_lost(cell: Cell) -> str:
     lost = {name: table[getattr(cell, name)] for name, table in _ANSWERS.items()}
     return "-and-".join(name for name, means in lost.items() if means.done and not means.served)
-
-
-def _grouped(key: Callable[[Cell], str], cells: Iterable[Cell]) -> list[Cells]:
-    groups: dict[str, list[Cell]] = {}
-    for at in cells:
-        groups.setdefault(key(at), []).append(at)
-    return [Cells(name, tuple(group)) for name, group in groups.items()]

@@ -133,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
     of = profile.load(path, source=options.source)
     groups = groups_for(of.profile.capabilities)
     if options.cell is not None:
-        groups = [Cells(str(options.cell), (options.cell,))]
+        groups = [Cells(str(options.cell), lambda: (options.cell,))]
     words = [f"--{name}={given}" for name in ("profile", "source") if (given := getattr(options, name))]
     again = " ".join(["dispatchcheck matrix", *words, "--cell='{cell}'"])
     workshop = Workshop(of)

@@ -42,7 +42,7 @@ class Judged:
         return profile.load(PROFILE, source=self.folder)
 
     def judge(self, *names: str) -> Survey:
-        groups = [Cells("given", tuple(map(cell, names)))]
+        groups = [Cells("given", lambda: tuple(map(cell, names)))]
         return survey.survey(self.profile, self.workshop.launcher(), groups, again=AGAIN)
 
 
@@ -324,7 +324,7 @@ def test_a_request_to_anybody_else_is_noticed(reference: Judged) -> None:
 
 def test_no_cell_at_all_is_no_agreement(reference: Judged) -> None:
     done = survey.survey(reference.profile, reference.workshop.launcher(), [])
-    empty = survey.survey(reference.profile, reference.workshop.launcher(), [Cells("none", ())])
+    empty = survey.survey(reference.profile, reference.workshop.launcher(), [Cells("none", tuple)])
 
     assert (done.exit_code, empty.exit_code) == (2, 2)
 
@@ -333,7 +333,7 @@ def test_a_profile_without_an_adapter_has_no_decisions(reference: Judged) -> Non
     without = reference.profile.model_copy(update={"inprocess": None})
 
     with pytest.raises(NotApplicable, match=r"'reference' has no \[inprocess\]"):
-        survey.survey(without, reference.workshop.launcher(), [Cells("one", (Cell(),))])
+        survey.survey(without, reference.workshop.launcher(), [Cells("one", lambda: (Cell(),))])
 
 
 def test_groups_are_those_that_a_dispatcher_answers_for() -> None:

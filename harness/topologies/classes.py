@@ -7,6 +7,12 @@ from collections.abc import Mapping
 from harness.model import Setting
 from harness.oracles.cells import Cell
 
+WORKER_URL = "http://worker.example:8081"
+"""Where the worker is for decisions in process; nobody is there."""
+
+SECRET = "s3cr3t/Zm9vYmFyYmF6cXV4MTIz+&"  # noqa: S105 - planted, and worth nothing
+"""The secret for decisions in process."""
+
 _CLOUD_RUN = {"K_SERVICE": "podcast-api"}
 ODD_SECRET = "a b;c=d%20'e'"  # noqa: S105 - planted, to be found
 """Characters that a header may hold and that encodings change."""

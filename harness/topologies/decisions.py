@@ -50,8 +50,9 @@ from harness.oracles.cells import CLIENT, Cell, cell
 from harness.oracles.conduct import Conduct
 from harness.profile import Profile
 from harness.topologies import classes
+from harness.topologies.classes import SECRET, WORKER_URL
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE
-from harness.topologies.world import AUDIO, SECRET, WORKER_URL, Surroundings, World
+from harness.topologies.world import AUDIO, Surroundings, World
 
 Dispatch = Callable[[str, str | None], str]
 Adapter = Callable[[Mapping[str, str], World], Dispatch]

@@ -27,9 +27,9 @@ from harness.model import Hidden, Job, Mode, Setting
 from harness.oracles.cells import Cell
 from harness.outcome import Outcome, Setup
 from harness.profile import Profile
+from harness.topologies.classes import SECRET, WORKER_URL
 from harness.topologies.process import Launcher, Process
 from harness.topologies.processes import INHERITED
-from harness.topologies.world import SECRET, WORKER_URL
 
 _MODULE = "harness.topologies.decisions"
 _STARTS_WITHIN_S = 60.0

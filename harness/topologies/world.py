@@ -31,10 +31,9 @@ from harness.journal import Journal
 from harness.oracles.cells import CLIENT, CLOUD_TASKS, WORKER, Cell
 from harness.profile import InProcess, WorkerEndpoint
 from harness.topologies import classes
+from harness.topologies.classes import WORKER_URL
 from harness.topologies.memory_channel import CallFailed, MemoryChannel
 
-WORKER_URL = "http://worker.example:8081"
-SECRET = "s3cr3t/Zm9vYmFyYmF6cXV4MTIz+&"  # noqa: S105 - planted, and worth nothing
 AUDIO = "in memory"
 """Stands for the audio of every assembly: there is none."""
 
