@@ -21,7 +21,7 @@ from functools import partial
 from allpairspy import AllPairs
 
 from harness.model import Mode
-from harness.oracles.cells import APP_ENV, CLOUD_TASKS, DIMENSIONS, WORKER, Cell, cell
+from harness.oracles.cells import APP_ENV, CLOUD_TASKS, DIMENSIONS, WORKER, Cell
 from harness.oracles.model import decide
 
 _HEALTHY = {Mode.DEV: Cell("development", worker_flag="true"), Mode.PROD: Cell("production")}
@@ -49,10 +49,10 @@ _IN_PROCESSES: Mapping[Mode, Sequence[Sequence[str]]] = {
             "request=plain titled",
         ),
         ("app_env=production staging", "cloud_tasks=created-then-unavailable", "request=plain titled"),
-        ("app_env=production staging", "worker=done 503", "queue=no-location empty-queue"),
-        ("app_env=production staging", "worker=done done-then-502", "client=no-credentials"),
-        ("worker_flag=unset true", "worker_url=no-scheme unset"),
-        ("worker_flag=unset true", "secret=unset blank"),
+        ("worker=done 503", "queue=empty-queue"),
+        ("worker=done done-then-502", "client=no-credentials"),
+        ("worker_flag=true", "worker_url=no-scheme"),
+        ("worker_flag=true", "secret=blank"),
     ),
     Mode.DEV: (
         (
@@ -63,8 +63,8 @@ _IN_PROCESSES: Mapping[Mode, Sequence[Sequence[str]]] = {
             "request=plain hostile-title",
         ),
         ("app_env=development unset", "worker_flag=false maybe", "request=plain hostile-title"),
-        ("app_env=development unset", "worker_flag=true", "worker_url=unset space-after"),
-        ("app_env=development unset", "worker_flag=true", "secret=unset blank"),
+        ("worker_flag=true", "worker_url=space-after", "request=plain hostile-title"),
+        ("worker_flag=true", "secret=blank", "request=plain hostile-title"),
     ),
 }
 
@@ -119,7 +119,9 @@ def everything() -> list[Cells]:
 def selected(mode: Mode) -> list[Cell]:
     """The cells that are run in processes: a pairwise selection of each block of ``_IN_PROCESSES``."""
     rows = [row for block in _IN_PROCESSES[mode] for row in AllPairs([_written_out(line) for line in block])]
-    return list(dict.fromkeys(cell(",".join(row)) for row in rows))
+    return list(
+        dict.fromkeys(replace(_HEALTHY[mode], **dict(text.split("=") for text in row)) for row in rows)
+    )
 
 
 def _written_out(line: str) -> list[str]:

@@ -5,6 +5,7 @@ pytest_plugins = [
     "harness.plugin.selection",
     "harness.plugin.fixtures",
     "harness.plugin.matrix",
+    "harness.plugin.pace",
     "harness.plugin.verdicts",
     "harness.plugin.session",
 ]
