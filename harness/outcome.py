@@ -144,6 +144,11 @@ class Outcome:
         finding = effects.exactly_one(self._job(), self.effects, role=role)
         self.ledger.judge(f"has one effect{f' on {on}' if on else ''}", finding)
 
+    def must_have_recovered_its_effect(self) -> None:
+        """The job was assembled exactly once, by the worker, whose answer was lost: the next route found it done."""
+        way = route.from_wire(self.observations, self.effects)
+        self.ledger.judge("has recovered its effect", effects.recovered(self._job(), self.effects, way))
+
     def must_have_effects(self, count: int) -> None:
         """This many assemblies were finished in the whole run, each by the worker."""
         self.ledger.judge(f"has {count} effect(s)", effects.counted(self.effects, count, role="worker"))

@@ -7,7 +7,6 @@ workshop serves any number of sources one after the other, and each gets a proce
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +35,13 @@ class Survey:
         cells: how many were judged.
         findings: what was found, at most one for each group of cells.
         doubts: why something could not be judged.
-        took_s: seconds, without the start of the process.
+        cpu_s: seconds of processor time, without the start of the process.
     """
 
     cells: int
     findings: Sequence[Finding]
     doubts: Sequence[str]
-    took_s: float
+    cpu_s: float
 
     @property
     def exit_code(self) -> int:
@@ -71,7 +70,6 @@ def survey(
         raise NotApplicable(f"the profile {of.name!r} has no [inprocess]: its decisions cannot be run alone")
     count, findings, doubts = 0, [], []
     process = Decisions(of, launcher)
-    began = time.monotonic()
     try:
         for group in groups:
             handle = InProcess(of, process, Ledger(), only=None, again=again)
@@ -91,7 +89,7 @@ def survey(
                 break
     finally:
         process.close()
-    return Survey(count, findings, doubts, time.monotonic() - began)
+    return Survey(count, findings, doubts, process.cpu_s)
 
 
 def groups_for(capabilities: Iterable[str]) -> list[Cells]:
@@ -130,7 +128,7 @@ def _cell(name: str) -> Cell:
 
 def _run(options: argparse.Namespace) -> int:
     path = options.profile or _ROOT / "reference_impl" / "dispatchcheck.toml"
-    of = profile.load(path, source=options.source)
+    of = profile.load_to_run(path, source=options.source)
     groups = groups_for(of.profile.capabilities)
     if options.cell is not None:
         groups = [Cells(str(options.cell), lambda: (options.cell,))]
@@ -148,6 +146,6 @@ def _run(options: argparse.Namespace) -> int:
     for doubt in done.doubts:
         print(f"inconclusive: {doubt}\n")
     verdict = ("agrees", "DISAGREES", "was not judged everywhere")[done.exit_code]
-    speed = done.cells / done.took_s if done.took_s else 0.0
-    print(f"{of.name} {verdict}: {done.cells} cells in {done.took_s:.1f} s, {speed:.0f} a second")
+    speed = done.cells / done.cpu_s if done.cpu_s else 0.0
+    print(f"{of.name} {verdict}: {done.cells} cells, {speed:.0f} in a second of processor time")
     return done.exit_code

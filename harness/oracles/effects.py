@@ -1,11 +1,15 @@
-"""What a job did, counted from what it left in storage: lost, duplicated, unexpected or wrong effects."""
+"""What a job did, counted from what it left in storage: lost, duplicated, unexpected, recovered or wrong effects.
+
+The words are Jepsen's: *lost* is what was accepted and never happened, *duplicated* what happened more than once,
+*unexpected* what nobody asked for, *recovered* what happened although its caller was told otherwise, or nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
 from harness.errors import Finding
-from harness.model import Effect, Job, Observation
+from harness.model import Effect, Job, Observation, Result, Route, Step
 
 _ORACLE = "effects"
 
@@ -29,6 +33,25 @@ def exactly_one(job: Job, effects: Sequence[Effect], *, role: str | None = None)
     if role is not None and effect.role != role:
         return Finding(f"the effect in the {role}", f"it happened in the {effect.role}", oracle=_ORACLE)
     return _right(effect, job)
+
+
+def recovered(job: Job, effects: Sequence[Effect], way: Sequence[Step]) -> Finding | None:
+    """The job was assembled once, by a hand-over that its caller was told had failed: it was done, and nobody knew.
+
+    Args:
+        job: the job.
+        effects: all effects.
+        way: the job's way on the wire, as the callers saw each attempt end.
+    """
+    if finding := exactly_one(job, effects, role="worker"):
+        return finding
+    if Result.SERVED not in {step.result for step in way if step.route is not Route.INLINE}:
+        return None
+    return Finding(
+        expected="an effect of a hand-over whose answer was lost",
+        observed=f"a hand-over that was confirmed: {', '.join(map(str, way))}",
+        oracle=_ORACLE,
+    )
 
 
 def counted(effects: Sequence[Effect], count: int, *, role: str) -> Finding | None:

@@ -7,7 +7,7 @@ import sys
 
 from harness import matrix
 from harness.model import Mode
-from harness.tests.conftest import ROOT, Project
+from harness.tests.conftest import ROOT, Project, reference_profile
 
 SUITES = ("scenarios/prod/test_matrix.py", "scenarios/dev/test_matrix.py", "scenarios/config/test_matrix.py")
 ALONE = "app_env=production,cloud_tasks=unavailable,worker=503"
@@ -111,3 +111,35 @@ def test_many_cells_are_counted_and_can_be_judged_again(project: Project) -> Non
         {"what": f"agrees with the decision table in {count} cells"}
     ]
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+def test_a_scenario_without_a_cell_shows_nothing(project: Project) -> None:
+    body = """
+    from harness import Cells, InProcess
+
+    @scenario("T-CELL-03", requires=["PROD-03"])
+    def test_none(decisions: InProcess) -> None:
+        '''No cell.'''
+        decisions.run(Cells("none", tuple)).must_agree_with_the_decision_table()
+    """
+    project.write("test_cells.py", body)
+
+    code, output = project.run()
+
+    assert code == 1
+    assert project.verdicts() == {"T-CELL-03": "INCONCLUSIVE"}
+    assert "no cell was run: nothing is known of the dispatcher" in output
+
+
+def test_without_an_adapter_the_matrix_is_not_applicable_and_no_pass(project: Project) -> None:
+    profile = project.folder / "without.toml"
+    before, _, rest = reference_profile().partition("[inprocess]")
+    profile.write_text(before + rest[rest.index("[storage]") :], encoding="utf-8")
+    project.write("test_cells.py", BODY)
+
+    code, output = project.run("-k", "test_many", f"--profile={profile}")
+
+    assert code == 1
+    assert set(project.verdicts().values()) == {"NOT_APPLICABLE"}
+    assert "has no [inprocess]: its decisions cannot be run alone" in next(iter(project.messages().values()))
+    assert "verdict: INCONCLUSIVE" in output

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.model import Route
 from harness.oracles import effects
 from harness.tests.build import JOB, Fact, effect, effects_of, new_job
 
@@ -39,6 +40,20 @@ def test_a_duplicated_effect(second: Fact) -> None:
 
     assert finding is not None
     assert finding.observed.startswith("2 effects: job job-1 in the worker, job job-1 in the ")
+
+
+def test_an_effect_that_is_recovered() -> None:
+    queue, direct, inline = Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE.served
+    done = effects_of(effect())
+
+    assert effects.recovered(JOB, done, [queue, direct]) is None
+    assert effects.recovered(JOB, done, [queue, direct, inline]) is None
+    confirmed = effects.recovered(JOB, done, [queue, Route.WORKER_DIRECT.served])
+    assert confirmed is not None
+    assert confirmed.expected == "an effect of a hand-over whose answer was lost"
+    assert confirmed.observed.endswith("cloud_tasks failed, worker_direct served")
+    for wrong in ([], [effect(role="api")], [effect(), effect()]):
+        assert effects.recovered(JOB, effects_of(*wrong), [queue, direct]) is not None
 
 
 def test_an_effect_in_the_wrong_process() -> None:

@@ -41,6 +41,10 @@ path = "/api/{episode_id}"
 [status]
 path = "/api/{episode_id}/status"
 
+[inprocess]
+entry = "pkg.decide:dispatcher"
+confirmation = { id = "{job_id}" }
+
 [storage]
 segment = "in/{episode_id}/{number:02}.wav"
 manifests = "out/*.json"
@@ -158,6 +162,16 @@ def test_a_relative_source_is_relative_to_the_profile_and_an_override_to_here(
         ),
         ('command = ["{source}/worker"]', "", "[worker] command: is missing"),
         (
+            '"pkg.decide:dispatcher"',
+            '"pkg.decide"',
+            "[inprocess] entry: write it as module:function, as in my_package.decisions:dispatcher",
+        ),
+        (
+            '"{job_id}"',
+            '"{job}"',
+            "[inprocess.confirmation] id: unknown placeholder {job}; known are job_id, episode_id",
+        ),
+        (
             'command = ["{source}/worker"]',
             "command = []",
             "[worker] command: Tuple should have at least 1 item",
@@ -248,4 +262,4 @@ def test_a_section_that_is_no_table_is_a_mistake(tmp_path: Path, text: str, sour
 def test_the_text_of_the_test_is_a_profile() -> None:
     document: dict[str, Any] = tomllib.loads(GOOD)
 
-    assert len(document) == 9
+    assert len(document) == 10

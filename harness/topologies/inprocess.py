@@ -49,6 +49,8 @@ class Decisions:
         self._process: Process | None = None
         self._connection: Connection | None = None
         self._said: deque[str] = deque(maxlen=12)
+        self.cpu_s = 0.0
+        """Seconds of processor time that all cells took together."""
 
     def run(self, cells: Sequence[Cell]) -> dict[str, Any]:
         """Run cells, and return what came of them, as ``harness.topologies.decisions.run`` does.
@@ -60,6 +62,7 @@ class Decisions:
         connection = self._connected()
         connection.send_bytes(json.dumps([str(cell) for cell in cells]).encode())
         answer = self._answer(connection, _STARTS_WITHIN_S + len(cells) * _SLOWEST_CELL_S)
+        self.cpu_s += answer["cpu_s"]
         if answer["spoiled"]:
             self.close()
         return answer

@@ -18,7 +18,7 @@ def test_the_workers_reply_breaks_on_its_way(prod: System, fault: Fault) -> None
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
     outcome.must_log_the_reason("assemble.service.worker_direct_failed", fault.reason)
-    outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
+    outcome.must_have_recovered_its_effect()
 
 
 @scenario("ONCE-LATE-01", requires=["ONCE-03", "ONCE-01"], level="extended")
