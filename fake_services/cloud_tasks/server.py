@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 import tempfile
 from pathlib import Path
@@ -301,6 +302,7 @@ def _create_request(name: str, settings: dict[str, object]) -> protos.Message:
     return request_class(parent=name.partition("/queues/")[0], queue=queue_from(name, settings))
 
 
+@functools.lru_cache(maxsize=8)  # a suite starts hundreds of fakes with one identity
 def _server_context(identity: TlsIdentity | None) -> ssl.SSLContext | None:
     if identity is None:
         return None

@@ -17,7 +17,7 @@ CELLS = [at for group in matrix.everything() for at in group.cells]
 
 
 def test_there_are_thousands_and_each_is_there_once() -> None:
-    assert len(CELLS) > 15_000
+    assert len(CELLS) > 10_000
     assert all(group.cells for group in matrix.everything())
     assert len(CELLS) == sum(len(cells) for mode in Mode for cells in matrix._groups(mode).values()) + sum(
         len(group.cells) for group in matrix.strict()
@@ -36,8 +36,9 @@ def test_every_outcome_of_cloud_tasks_meets_every_one_of_the_worker_under_every_
     wanted = [
         Cell("production", **{dimension: name}, cloud_tasks=queue, worker=worker)
         for dimension, name in odd.items()
-        for queue, worker in itertools.product(CLOUD_TASKS, WORKER)
+        for queue, worker in itertools.product(CLOUD_TASKS, set(WORKER) - matrix._ONE_OF_A_KIND)
     ]
+    wanted += [Cell(cloud_tasks=queue, worker=worker) for queue, worker in itertools.product(CLOUD_TASKS, WORKER)]
 
     assert set(wanted) <= set(CELLS)
 
