@@ -3,7 +3,7 @@
 Two rules make it, and every cell in it is run:
 
 - every outcome of Cloud Tasks with every outcome of the worker, under a healthy configuration; and under every one that
-  differs from it in one dimension, where of classes that mean the same, and of statuses of one kind, one stands for all.
+  differs from it in one dimension, where of classes that mean the same one stands for all, as of statuses of one kind.
 - every configuration that differs in up to two dimensions, with every class there is, whatever it means; while all is
   well, while Cloud Tasks refuses, and while the worker fails too.
 

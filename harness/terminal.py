@@ -51,9 +51,14 @@ class Progress:
         console.print(line, no_wrap=True, overflow="ellipsis", crop=True)
 
 
+def is_plain(writer: Any) -> bool:
+    """Whether what goes to pytest's terminal writer has no colours and no width: under CI, and into a file."""
+    return bool(os.environ.get("CI")) or not writer.hasmarkup
+
+
 def console_for(writer: Any) -> Console:
     """A console on pytest's terminal writer, with its colours and width; plain, 120 columns wide, under CI."""
-    plain = bool(os.environ.get("CI")) or not writer.hasmarkup
+    plain = is_plain(writer)
     width = _PLAIN_WIDTH if plain else writer.fullwidth
     # Without markup: the brackets in a test's name are not a style.
     return Console(

@@ -3,6 +3,7 @@
 pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.selection",
+    "harness.plugin.display",
     "harness.plugin.fixtures",
     "harness.plugin.matrix",
     "harness.plugin.pace",

@@ -38,7 +38,9 @@ def test_every_outcome_of_cloud_tasks_meets_every_one_of_the_worker_under_every_
         for dimension, name in odd.items()
         for queue, worker in itertools.product(CLOUD_TASKS, set(WORKER) - matrix._ONE_OF_A_KIND)
     ]
-    wanted += [Cell(cloud_tasks=queue, worker=worker) for queue, worker in itertools.product(CLOUD_TASKS, WORKER)]
+    wanted += [
+        Cell(cloud_tasks=queue, worker=worker) for queue, worker in itertools.product(CLOUD_TASKS, WORKER)
+    ]
 
     assert set(wanted) <= set(CELLS)
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 import json
 import textwrap
+from typing import cast
 
 import pytest
+from _pytest._io import TerminalWriter
 
 from harness import failure
 from harness.errors import Finding
 from harness.model import Level
+from harness.plugin.display import FailureText
 from harness.requirements import Requirement
 from harness.tests.build import (
     CHECKING,
@@ -201,3 +205,47 @@ def test_several_requirements_are_all_quoted() -> None:
 
     assert "requirement PROD-03 (core): a refused" in text
     assert "requirement ONCE-01 (extended): once" in text
+
+
+class TestInATerminal:
+    TEXT = render(Finding("the way a", "the way b", "c"), event(CHECKING, job=None, detail="x" * 300))
+
+    def shown(self, monkeypatch: pytest.MonkeyPatch, *, markup: bool, width: int, ci: str = "") -> list[str]:
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("TERM", "xterm-256color")
+        monkeypatch.setenv("CI", ci)
+        writer = TerminalWriter(io.StringIO())
+        writer.hasmarkup, writer.fullwidth = markup, width
+        FailureText(self.TEXT).toterminal(writer)
+        return cast("io.StringIO", writer._file).getvalue().splitlines()
+
+    def test_it_is_coloured(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        lines = self.shown(monkeypatch, markup=True, width=200)
+
+        assert lines[0].startswith("\x1b[1;31mPROD-FALLBACK-02: ")
+        assert "\x1b[1;32mexpected:\x1b[0m  the way a" in lines
+        assert "\x1b[1;31mobserved:\x1b[0m  the way b" in lines
+
+    @pytest.mark.parametrize("width", [60, 100, 140])
+    def test_a_line_of_the_time_line_is_as_wide_as_the_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, width: int
+    ) -> None:
+        (fact,) = [line for line in self.shown(monkeypatch, markup=True, width=width) if "event=" in line]
+
+        assert len(fact) == width
+        assert fact.endswith("…")
+
+    def test_other_lines_are_whole_whatever_the_width(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.shown(monkeypatch, markup=False, width=40)[-1] == self.TEXT.splitlines()[-1]
+
+    @pytest.mark.parametrize(("markup", "ci"), [(True, "1"), (False, "")])
+    def test_it_is_plain_under_ci_and_without_a_terminal(
+        self, monkeypatch: pytest.MonkeyPatch, *, markup: bool, ci: str
+    ) -> None:
+        lines = self.shown(monkeypatch, markup=markup, width=80, ci=ci)
+
+        assert lines == self.TEXT.splitlines()
+
+    def test_for_reports_it_is_its_text(self) -> None:
+        assert str(FailureText(self.TEXT)) == self.TEXT
