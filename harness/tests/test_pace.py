@@ -1,0 +1,70 @@
+"""How many scenarios run at once, and which of them first."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from harness.plugin import pace
+from harness.tests.conftest import Project
+
+SUITE = """
+    @scenario("PACE-01", requires=["PROD-05"])
+    @pytest.mark.parametrize("fault", [faults.WORKER_UNAVAILABLE, faults.WORKER_HANGS, faults.WORKER_RESETS], ids=str)
+    def test_a_fault(prod: System, fault: object) -> None:
+        '''One of them waits for a time-out.'''
+
+
+    @scenario("PACE-02", requires=["PROD-05"])
+    def test_none(prod: System) -> None:
+        '''Nothing to wait for.'''
+"""
+
+
+def at_once(*arguments: str) -> int | None:
+    return pace.pytest_xdist_auto_num_workers(cast("Any", SimpleNamespace(args=list(arguments))))
+
+
+def test_scenarios_alone_are_given_twice_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6})
+
+    assert at_once("scenarios") == 6
+    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == 6
+
+
+def test_other_tests_are_given_as_many_as_pytest_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
+
+    assert at_once("harness", "scenarios") is None
+    assert at_once() is None
+
+
+def test_a_number_that_a_person_gives_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
+
+    assert at_once("scenarios") is None
+
+
+def test_what_waits_begins_first_and_the_rest_keeps_its_order(project: Project) -> None:
+    (project.folder / "scenarios" / "once").mkdir()
+    project.write("test_a.py", SUITE)
+    project.write("once/test_b.py", SUITE.replace("PACE", "PACEB"))
+
+    code, output = project.run("--collect-only")
+
+    assert code == 0, output
+    listed = [line.partition("/")[2] for line in output.splitlines() if "::" in line]
+    assert listed == [
+        "once/test_b.py::test_a_fault[worker-503]",
+        "once/test_b.py::test_a_fault[worker-hangs]",
+        "once/test_b.py::test_a_fault[worker-resets]",
+        "once/test_b.py::test_none",
+        "test_a.py::test_a_fault[worker-hangs]",
+        "test_a.py::test_a_fault[worker-503]",
+        "test_a.py::test_a_fault[worker-resets]",
+        "test_a.py::test_none",
+    ]
