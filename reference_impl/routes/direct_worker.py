@@ -11,7 +11,6 @@ import json
 import socket
 import ssl
 import threading
-import time
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -69,7 +68,6 @@ class WorkerRoute:
     def attempt(self, job: Job, timeout_s: float) -> Attempt:
         """POST the job and wait up to `timeout_s` for the worker's confirmation; never raises."""
         settings = self._settings
-        deadline = time.monotonic() + timeout_s
         total = _TotalTime(timeout_s)
         limits = httpx.Timeout(timeout_s, connect=min(timeout_s, settings.worker_connect_timeout_s))
         try:
@@ -84,7 +82,7 @@ class WorkerRoute:
                     extensions={"trace": total.trace},
                 ) as response,
             ):
-                return judge_reply(job, response.status_code, _read(response, deadline))
+                return judge_reply(job, response.status_code, _read(response))
         except Exception as error:  # noqa: BLE001 — classified by the table; an unknown one proves nothing
             attempt = classify(error)
             if total.over and attempt.verdict is Verdict.AMBIGUOUS:
@@ -143,13 +141,11 @@ class _TotalTime:
                     self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
-    """The reply's body; bounded in size and in total time, which httpx's per-read timeout is not."""
+def _read(response: httpx.Response) -> bytes:
+    """The reply's body, bounded in size; `_TotalTime` bounds its time."""
     body = b""
     for chunk in response.iter_bytes():
         body += chunk
-        if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the reply did not end in time")
         if len(body) > _REPLY_MAX_BYTES:
             raise httpx.DecodingError(f"the reply is longer than {_REPLY_MAX_BYTES} bytes")
     return body

@@ -299,9 +299,21 @@ class TestDirectWorker:
         verdict: Verdict,
         reason: str,
     ) -> None:
-        attempt = route_to(serve(lambda _: answer).url).attempt(JOB, 0.5)
+        attempt = route_to(serve(lambda _: answer).url).attempt(JOB, 0.5 if reason == "timeout" else 20)
         assert (attempt.verdict, attempt.reason) == (verdict, reason), attempt
         assert attempt.costly == (reason == "timeout")
+
+    def test_an_answer_counts_however_long_it_took_to_get_ready_to_ask(
+        self,
+        serve: Callable[[Any], HttpStub],
+        route_to: Callable[[str], WorkerRoute],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """The client is built on first use, and reads all certificates: on a busy machine that takes a while."""
+        route = route_to(serve(confirm).url)
+        real = route._connected
+        monkeypatch.setattr(route, "_connected", lambda: (threading.Event().wait(1.2), real())[1])
+        assert route.attempt(JOB, 1.0).verdict is Verdict.DELIVERED
 
     @pytest.mark.parametrize("first", [b"Content-Length: 1000\r\n\r\n", b"X-Drips: "], ids=["body", "head"])
     def test_a_reply_that_drips_is_cut_off(
