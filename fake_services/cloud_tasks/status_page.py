@@ -23,7 +23,8 @@ table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
 th{font-weight:600;opacity:.7}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 code{font-size:.85rem;overflow-wrap:anywhere}
-p.none{opacity:.65}
+p.none,small{opacity:.65}
+td small{display:block;font-size:.75rem}
 """
 
 
@@ -72,7 +73,8 @@ def _queues(queues: list[dict[str, Any]]) -> str:
         attempts = "unlimited" if queue["max_attempts"] < 0 else str(queue["max_attempts"])
         kind = "good" if queue["state"] == "RUNNING" else "bad"
         rows.append(
-            f"<tr><td><code>{_text(queue['name'])}</code>"
+            f"<tr><td><code>{_text(queue['name'].rpartition('/')[2])}</code>"
+            f"<small>{_text(queue['name'].rpartition('/queues/')[0])}</small>"
             f"<td><span class='tag {kind}'>{queue['state']}</span>"
             f"<td class=n>{queue['tasks_count']}<td class=n>{queue['in_flight']}"
             f"<td class=n>{queue['retrying']}"
@@ -94,6 +96,11 @@ def _tasks(queues: list[dict[str, Any]], now_us: int) -> str:
                 f"<tr><td><code>{_text(task['id'])}</code><td>{_text(queue['name'].rpartition('/')[2])}"
                 f"<td>{due}"
                 f"<td class=n>{task['dispatch_count']}<td class=n>{task['response_count']}<td>{last}"
+            )
+        more = queue["tasks_count"] - len(queue["tasks"])
+        if more:
+            rows.append(
+                f"<tr><td>… and {more} more<td>{_text(queue['name'].rpartition('/')[2])}<td><td><td><td>"
             )
     head = "<th>task<th>queue<th>due<th class=n>dispatched<th class=n>responses<th>last"
     return _table(head, rows, "No task waits or runs.")
@@ -117,7 +124,7 @@ def _recent(recent: list[dict[str, Any]]) -> str:
         what = fields.get("method") or fields.get("change") or fields.get("why") or answered or ""
         result = fields.get("code") or fields.get("outcome") or ""
         bad = result not in {"", "OK", "success"}
-        about = fields.get("task") or fields.get("queue") or fields.get("name") or ""
+        about = _about(fields)
         rows.append(
             f"<tr><td class=n>{each['seq']}<td>{_text(_time(round(each['at'] * 1e6)))}"
             f"<td>{_text(each['kind'])}"
@@ -126,6 +133,20 @@ def _recent(recent: list[dict[str, Any]]) -> str:
             + f"<td><code>{_text(about.partition('/queues/')[2] or about)}</code>"
         )
     return _table("<th class=n>#<th>at<th>kind<th>what<th>result<th>about", rows, "Nothing happened yet.")
+
+
+def _about(fields: dict[str, Any]) -> str:
+    """The resource that an entry is about."""
+    request = fields.get("request") or {}
+    named = request.get("queue") or {}
+    for found in (
+        *(fields.get(key) for key in ("task", "queue", "name")),
+        *(request.get(key) for key in ("name", "resource", "parent")),
+        named.get("name"),
+    ):
+        if found:
+            return str(found)
+    return ""
 
 
 def _table(head: str, rows: list[str], empty: str) -> str:

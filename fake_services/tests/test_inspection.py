@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from google.api_core.exceptions import NotFound
 
 from fake_services.faults import Fault
 
@@ -51,7 +52,7 @@ def test_the_status_page_shows_queues_tasks_and_clock_and_escapes_them(busy: Clo
     reply = httpx.get(busy.control_url + "/")
     assert reply.headers["Content-Type"].startswith("text/html")
     for text in (
-        queue,
+        *queue.split("/queues/"),
         "CreateTask",
         "attempt.ended",
         busy.grpc_address,
@@ -61,6 +62,20 @@ def test_the_status_page_shows_queues_tasks_and_clock_and_escapes_them(busy: Clo
     ):
         assert text in reply.text
     assert "<script" not in reply.text
+    assert "… and" not in reply.text
+
+
+def test_the_status_page_says_what_it_leaves_out_and_what_a_failed_call_was_about(
+    fake: CloudTasks, client: Client, queue: str
+) -> None:
+    client.pause_queue(name=queue)
+    for _ in range(103):
+        client.create_task(parent=queue, task={"http_request": {"url": "http://127.0.0.1:1/"}})
+    with pytest.raises(NotFound):
+        client.get_task(name=f"{queue}/tasks/missing")
+    text = httpx.get(fake.control_url + "/").text
+    assert "… and 3 more" in text
+    assert f"{queue.rpartition('/')[2]}/tasks/missing" in text
 
 
 def test_the_status_page_of_an_empty_fake(fake: CloudTasks) -> None:
