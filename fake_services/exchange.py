@@ -87,18 +87,22 @@ class Journal:
     Args:
         source: Stamped on each exchange.
         capacity: How many exchanges are kept; older ones are dropped and counted in `dropped`.
+        capacity_bytes: How many bytes of payload they may hold together; the newest is kept whatever its size.
     """
 
-    def __init__(self, source: str, capacity: int = 100_000) -> None:
+    def __init__(self, source: str, capacity: int = 100_000, capacity_bytes: int = 256 * 1024 * 1024) -> None:
         if capacity < 1:
             raise ValueError(f"a journal keeps at least one exchange, not {capacity!r}")
         self.source = source
         self.capacity = capacity
+        self.capacity_bytes = capacity_bytes
         # Re-entrant, because a subscriber runs inside record() and may look at the journal.
         self._lock = threading.RLock()
         self._grew = threading.Condition(self._lock)
         self._waiting = 0
-        self._kept: deque[Exchange] = deque(maxlen=capacity)
+        self._kept: deque[Exchange] = deque()
+        self._sizes: deque[int] = deque()  # of the payloads of what is kept
+        self._bytes = 0
         self._last_seq = 0
         self._forgotten_before = 0
         self._subscribers: tuple[Callable[[Exchange], None], ...] = ()
@@ -107,12 +111,25 @@ class Journal:
         """Append one exchange and call every subscriber with it before returning."""
         return self.record_fields(kind, fields)
 
-    def record_fields(self, kind: str, fields: Mapping[str, object]) -> Exchange:
-        """As `record`, with the fields as one mapping (which may be a `LazyFields`)."""
+    def record_fields(self, kind: str, fields: Mapping[str, object], payload_bytes: int = 0) -> Exchange:
+        """As `record`, with the fields as one mapping (which may be a `LazyFields`).
+
+        Args:
+            kind: What happened.
+            fields: The facts.
+            payload_bytes: How large the part of them is that can be large.
+        """
         with self._lock:
             self._last_seq += 1
             exchange = Exchange(self._last_seq, time.time(), self.source, kind, fields)
             self._kept.append(exchange)
+            self._sizes.append(payload_bytes)
+            self._bytes += payload_bytes
+            while len(self._kept) > self.capacity or (
+                self._bytes > self.capacity_bytes and len(self._kept) > 1
+            ):
+                self._kept.popleft()
+                self._bytes -= self._sizes.popleft()
             if self._waiting:
                 self._grew.notify_all()
             # Called under the lock: otherwise two threads could tell a subscriber about 2 before 1.
@@ -184,6 +201,8 @@ class Journal:
         """Forget every exchange. Seqs go on, so that a reader's `since_seq` stays valid."""
         with self._lock:
             self._kept.clear()
+            self._sizes.clear()
+            self._bytes = 0
             self._forgotten_before = self._last_seq
 
     @property

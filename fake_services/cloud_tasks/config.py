@@ -93,6 +93,7 @@ class CloudTasksConfig:
         semantics: The choices on which sources disagree.
         seed: Makes generated task ids repeatable; None for different ones each time.
         journal_capacity: How many exchanges are kept.
+        journal_capacity_bytes: How many bytes of payload they may hold together.
     """
 
     host: str = "127.0.0.1"
@@ -119,6 +120,7 @@ class CloudTasksConfig:
     semantics: Semantics = field(default_factory=Semantics)
     seed: int | None = None
     journal_capacity: int = 100_000
+    journal_capacity_bytes: int = 256 * 1024 * 1024
 
 
 #: What a configured queue may have besides the fields of a v2 Queue, as queues from queue.yaml do: a burst

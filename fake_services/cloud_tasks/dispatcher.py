@@ -263,6 +263,7 @@ class Dispatcher:
         self._journal.record_fields(
             "attempt.withheld" if withheld else "attempt.sent",
             LazyFields(_fields_of, flight.task, flight.attempt, flight.request, flight.fault, headers),
+            2 * len(flight.request.body),  # in the request and in the task
         )
 
     def send(self, request: Outgoing, target: Target, headers: list[tuple[str, str]], flight: Flight) -> None:

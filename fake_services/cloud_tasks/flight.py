@@ -171,6 +171,7 @@ class Flight:
             self.handle.cancel()
 
     def _end(self, status: int | None, reason: str, retry_after: str | None, detail: str) -> None:
+        self.handle = None  # it refers to this flight: payloads must not wait for the garbage collector
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None

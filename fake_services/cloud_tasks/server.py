@@ -58,7 +58,9 @@ class CloudTasks:
 
     def __init__(self, config: CloudTasksConfig | None = None) -> None:
         self.config = config = config or CloudTasksConfig()
-        self.journal = journal = Journal("cloud_tasks", config.journal_capacity)
+        self.journal = journal = Journal(
+            "cloud_tasks", config.journal_capacity, config.journal_capacity_bytes
+        )
         self.faults = FaultBook(check_fault)
         self._host: Host | None = None
         self._started = False

@@ -35,6 +35,7 @@ _PLAIN = {
     "token_issuer": "the issuer of ID tokens",
     "seed": "makes generated task ids repeatable",
     "journal_capacity": "how many journal entries are kept",
+    "journal_capacity_bytes": "how many bytes of payload they may hold together",
 }
 _LISTS = {
     "locations": "location ids that ListLocations gives",
@@ -62,6 +63,7 @@ _EXTRA = {
 _MANY = frozenset({"queue", "set", *_LISTS, *_MAPS})
 # A fake that runs alone is often left running: it keeps fewer entries than one inside a test.
 _JOURNAL_CAPACITY_ALONE = 10_000
+_JOURNAL_BYTES_ALONE = 32 * 1024 * 1024
 
 
 class UsageError(ValueError):
@@ -119,7 +121,10 @@ def _from_file(path: str) -> dict[str, Any]:
 
 
 def _build(options: dict[str, Any]) -> CloudTasksConfig:
-    fields: dict[str, Any] = {"journal_capacity": _JOURNAL_CAPACITY_ALONE}
+    fields: dict[str, Any] = {
+        "journal_capacity": _JOURNAL_CAPACITY_ALONE,
+        "journal_capacity_bytes": _JOURNAL_BYTES_ALONE,
+    }
     types = typing.get_type_hints(CloudTasksConfig)
     for name in _PLAIN:
         if name in options:

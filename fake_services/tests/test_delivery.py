@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 from google.api_core import exceptions
 
 from fake_services.cloud_tasks import CloudTasks, CloudTasksConfig
+from fake_services.cloud_tasks.flight import Flight
 from fake_services.tests.conftest import client_of
 
 if TYPE_CHECKING:
@@ -372,3 +374,18 @@ def test_the_clock_decides_the_order(frozen: CloudTasks, client: Client, target:
         )
     assert frozen.run_until_idle() >= 3
     assert [each.path for each in target.got] == ["/10", "/20", "/30"]
+
+
+def test_ended_attempts_do_not_wait_for_the_garbage_collector(
+    frozen: CloudTasks, client: Client, target: Target
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        target.answers = [500, (302, {"Location": "/next"})]
+        for url in (target.url, target.url, "http://127.0.0.1:1/", "http://h/%zz"):
+            client.create_task(parent=Q, task=task(url))
+        frozen.advance(1)
+        assert [each for each in gc.get_objects() if isinstance(each, Flight)] == []
+    finally:
+        gc.enable()

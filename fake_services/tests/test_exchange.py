@@ -82,3 +82,18 @@ def test_lazy_fields_are_made_once_and_only_when_read() -> None:
     assert made == []
     assert (fields["a"], len(fields), dict(fields)) == (1, 1, {"a": 1})
     assert made == [1]
+
+
+def test_a_journal_is_bounded_by_the_payload_it_holds_too() -> None:
+    journal = Journal("x", capacity=10, capacity_bytes=100)
+    for size in (40, 40, 40, 1000):
+        journal.record_fields("k", {"size": size}, size)
+        assert journal.snapshot()[-1].fields["size"] == size  # the newest is always there
+    assert (len(journal), journal.dropped) == (1, 3)
+    for _ in range(20):
+        journal.record("k")
+    assert (len(journal), journal.dropped) == (10, 14)
+    journal.clear()
+    journal.record_fields("k", {}, 100)
+    journal.record("k")
+    assert (len(journal), journal.dropped) == (2, 0)
