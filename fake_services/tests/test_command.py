@@ -84,6 +84,20 @@ def test_sigterm_also_ends_calls_and_attempts_that_hang() -> None:
             assert time.monotonic() - started < 1
 
 
+def test_sigterm_does_not_take_longer_when_many_tasks_wait() -> None:
+    with running("--queue", f"{L}/queues/q") as (process, ready):
+        httpx.post(f"{ready['rest']}/v2/{L}/queues/q:pause")
+        task = {"task": {"httpRequest": {"url": "http://127.0.0.1:1/"}}}
+        batch = {"requests": [{"parent": f"{L}/queues/q", **task}] * 100}
+        for _ in range(100):
+            reply = httpx.post(f"{ready['rest']}/v2/{L}/queues/q/tasks:batchCreate", json=batch, timeout=30)
+            assert reply.status_code == 200
+        started = time.monotonic()
+        process.terminate()
+        assert process.wait(10) == 0
+        assert time.monotonic() - started < 1
+
+
 def test_command_line_over_environment_over_file(tmp_path: Path) -> None:
     file = tmp_path / "fake.toml"
     file.write_text(
