@@ -69,6 +69,8 @@ class VirtualClock:
         self._now_us = start_us
         self._timers: list[tuple[int, int, _VirtualTimer]] = []
         self._last = 0
+        #: Called when something is due later than now.
+        self.on_event: Callable[[], None] | None = None
 
     def now_us(self) -> int:
         """The time to which it was last moved."""
@@ -82,6 +84,8 @@ class VirtualClock:
             asyncio.get_running_loop().call_soon(self._fire, timer)
         else:
             heapq.heappush(self._timers, (when_us, self._last, timer))
+            if self.on_event is not None and not background:
+                self.on_event()
         return timer
 
     @staticmethod

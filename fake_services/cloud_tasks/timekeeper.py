@@ -156,14 +156,19 @@ class TimeKeeper:
     async def _jump_forever(self) -> None:
         clock = self._virtual()
         loop = asyncio.get_running_loop()
+        scheduled = asyncio.Event()
+        clock.on_event = scheduled.set
         while True:
             await self._settle()
             due_us = clock.next_event_us()
             quiet_s = loop.time() - self._last_call()
-            if due_us is None or quiet_s < _GRACE_S:
-                await asyncio.sleep(max(_GRACE_S / 4, _GRACE_S - quiet_s))
-                continue
-            clock.step(due_us)
+            if due_us is None:
+                scheduled.clear()
+                await scheduled.wait()
+            elif quiet_s < _GRACE_S:
+                await asyncio.sleep(_GRACE_S - quiet_s)
+            else:
+                clock.step(due_us)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
