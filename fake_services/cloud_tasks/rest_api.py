@@ -16,6 +16,7 @@ from fake_services.cloud_tasks.buffer import buffer_request
 from fake_services.cloud_tasks.errors import ApiError, invalid
 from fake_services.cloud_tasks.fault_rules import ScriptedError
 from fake_services.cloud_tasks.methods import REST_ROUTES
+from fake_services.cloud_tasks.rest_json import json_object, message_from_json
 from fake_services.cloud_tasks.rpc import Caller, GarbageReply, HangUp, NeverAnswer
 from fake_services.http_server import hang_up, send_garbage
 
@@ -42,9 +43,6 @@ _SYSTEM_PARAMETERS = frozenset(
     {"alt", "$alt", "key", "prettyprint", "$prettyprint", "fields", "$fields", "quotauser", "access_token",
      "oauth_token", "callback", "uploadtype", "upload_protocol", "$.xgafv", "$key", "$userproject", "userip"}
 )  # fmt: skip
-_UNKNOWN_FIELD = re.compile(r'has no field named "([^"]+)" at "([^"]*)"')
-# A field's name as people write it, for "Unknown name" texts.
-_MARK = ("Message type", "Failed to parse")
 
 
 class RestApi:
@@ -127,8 +125,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 def _parsed(route: RestRoute, method: Method, name: str, raw_query: str, body: bytes) -> Message:
     content: dict[str, Any] = {}
+    query = set()
     if route.body:
-        given = _json_object(body)
+        given = json_object(body)
         content = given if route.body == "*" else {route.body: given}
     for key, value in parse_qsl(raw_query, keep_blank_values=True):
         if key.lower() in _SYSTEM_PARAMETERS:
@@ -137,7 +136,8 @@ def _parsed(route: RestRoute, method: Method, name: str, raw_query: str, body: b
         if first in content and not isinstance(content[first], str):
             raise invalid(f'Invalid query parameter "{key}": the body has it already.')
         content[key] = value
-    request = _from_json(content, method, bound="query" if not route.body else "")
+        query.add(key)
+    request = message_from_json(content, method.request_class(), query=frozenset(query))
     _set_path(request, route.pattern[1 : route.pattern.index("=")], name)
     return request
 
@@ -147,50 +147,6 @@ def _set_path(request: Message, field: str, name: str) -> None:
     for part in outer:
         request = getattr(request, part)
     setattr(request, last, name)
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    if not body.strip():
-        return {}
-    try:
-        content = json.loads(body)
-        # An escaped half of a surrogate pair is JSON and not text: as a key it makes protobuf's own parser raise
-        # SystemError, which no caller can tell from a broken interpreter.
-        json.dumps(content, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"Invalid JSON payload received. {error}") from error
-    if not isinstance(content, dict):
-        raise invalid('Invalid JSON payload received. Unknown name "": Root element must be a message.')
-    return content
-
-
-def _from_json(content: dict[str, Any], method: Method, *, bound: str) -> Message:
-    request = method.request_class()
-    try:
-        json_format.ParseDict(content, request, descriptor_pool=protos.POOL)
-        request.SerializeToString()
-    except (
-        json_format.ParseError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
-        unknown = _UNKNOWN_FIELD.search(str(error))
-        if unknown is None:
-            raise invalid(f"Invalid JSON payload received. {error}") from error
-        if bound == "query":
-            raise invalid(
-                f'Invalid JSON payload received. Unknown name "{unknown[1]}": Cannot bind query parameter. '
-                f"Field '{unknown[1]}' could not be found in request message."
-            ) from error
-        where = unknown[2].partition(".")[2]
-        at = f" at '{where}'" if where else ""
-        raise invalid(
-            f'Invalid JSON payload received. Unknown name "{unknown[1]}"{at}: Cannot find field.'
-        ) from error
-    return request
 
 
 def _unwrapped(body: bytes) -> tuple[bytes, list[tuple[str, str]]]:

@@ -71,6 +71,10 @@ def test_int64_is_a_string_and_defaults_are_left_out(http: httpx.Client, queue: 
     assert http.get(f"/v2/{L}/queues?pageSize=1&filter=state:PAUSED").json() == {}
 
 
+HTTP = "type.googleapis.com/google.cloud.tasks.v2"
+TIME = "(type.googleapis.com/google.protobuf.Timestamp), Field 'scheduleTime', "
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -79,13 +83,55 @@ def test_int64_is_a_string_and_defaults_are_left_out(http: httpx.Client, queue: 
         (b"\xff", "Invalid JSON payload received."),
         (b'{"tsk": {}}', 'Unknown name "tsk": Cannot find field.'),
         (
-            b'{"task": {"httpRequest": {"uri": "x"}}}',
-            "Unknown name \"uri\" at 'task.httpRequest': Cannot find field.",
+            b'{"task": {"httpRequest": {"uri": 1}}}',
+            "Unknown name \"uri\" at 'task.http_request': Cannot find field.",
         ),
-        (b'{"task": 3}', "Invalid JSON payload received."),
-        (b'{"task": {"httpRequest": {"url": 3}}}', "Invalid JSON payload received."),
-        (b'{"task": {"httpRequest": {"body": 3}}}', "Invalid JSON payload received."),
-        (b'{"task": {"scheduleTime": "soon"}}', "Invalid JSON payload received."),
+        (b'{"task": 3}', f"Invalid value at 'task' ({HTTP}.Task), 3"),
+        (
+            b'{"task": {"httpRequest": {"url": 3}}}',
+            "Invalid value at 'task.http_request.url' (TYPE_STRING), 3",
+        ),
+        (
+            b'{"task": {"httpRequest": {"body": "plain text"}}}',
+            "Invalid value at 'task.http_request.body' (TYPE_BYTES), Base64 decoding failed for \"plain text\"",
+        ),
+        (b'{"task": {"httpRequest": {"body": "abcde"}}}', 'Base64 decoding failed for "abcde"'),
+        (
+            b'{"task": {"httpRequest": {"body": 3}}}',
+            "Invalid value at 'task.http_request.body' (TYPE_BYTES), 3",
+        ),
+        (
+            b'{"task": {"httpRequest": {"httpMethod": "FETCH"}}}',
+            f"Invalid value at 'task.http_request.http_method' ({HTTP}.HttpMethod), \"FETCH\"",
+        ),
+        (b'{"task": {"httpRequest": {"headers": [1]}}}', "Invalid value at 'task.http_request.headers' ("),
+        (
+            b'{"task": {"httpRequest": {"headers": {"a": 1}}}}',
+            "Invalid value at 'task.http_request.headers[a]' (TYPE_STRING), 1",
+        ),
+        (
+            b'{"task": {"scheduleTime": "soon"}}',
+            f"Invalid value at 'task.schedule_time' {TIME}Invalid time format: Failed to parse input",
+        ),
+        (b'{"task": {"scheduleTime": 3}}', "(type.googleapis.com/google.protobuf.Timestamp), 3"),
+        (
+            b'{"task": {"dispatchDeadline": "1h"}}',
+            "Field 'dispatchDeadline', Illegal duration format; duration must end with 's'",
+        ),
+        (b'{"task": {"dispatchDeadline": "xs"}}', "Illegal duration: xs"),
+        (
+            b'{"task": {"retryConfig": {"maxAttempts": "x"}}}',
+            "'task.retry_config.max_attempts' (TYPE_INT32), \"x\"",
+        ),
+        (
+            b'{"task": {"retryConfig": {"maxAttempts": 1.5}}}',
+            "'task.retry_config.max_attempts' (TYPE_INT32), 1.5",
+        ),
+        (b'{"task": {"retryConfig": {"maxAttempts": 9999999999}}}', "out of range"),
+        (
+            b'{"task": {"httpRequest": {}, "appEngineHttpRequest": {}}}',
+            "'task' (oneof), oneof field 'message_type' is already set. Cannot set 'appEngineHttpRequest'",
+        ),
         (b'{"task": {"httpRequest": {"url": "http://\\ud800"}}}', "Invalid JSON payload received."),
         (b'{"\\ud800": 1}', "Invalid JSON payload received."),
         (b"[" * 100_000, "Invalid JSON payload received."),
@@ -98,6 +144,26 @@ def test_a_wrong_body_is_a_400_that_says_where(
     error = reply.json()["error"]
     assert (reply.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
     assert message in error["message"]
+    [detail] = error["details"]
+    [violation] = detail["fieldViolations"]
+    assert violation["description"] == error["message"]
+    assert violation.get("field", "") in error["message"]
+
+
+def test_other_forms_of_json_that_are_right(http: httpx.Client, paused: str) -> None:
+    body = {"http_request": {"url": "http://127.0.0.1:1/", "body": "_-8", "http_method": "PUT"}}
+    full = http.post(f"/v2/{paused}/tasks", json={"task": body, "response_view": "FULL"}).json()
+    assert (full["httpRequest"]["body"], full["httpRequest"]["httpMethod"]) == ("/+8=", "PUT")
+    given = {"retryConfig": {"maxAttempts": "7", "maxDoublings": 3.0, "minBackoff": None}, "rateLimits": None}
+    snake = {"updateMask": "retry_config.max_attempts,retryConfig.maxDoublings"}
+    patched = http.patch(f"/v2/{paused}", params=snake, json=given).json()
+    assert (patched["retryConfig"]["maxAttempts"], patched["retryConfig"]["maxDoublings"]) == (7, 3)
+    odd = {"update_mask": "rate_limits.maxDispatchesPerSecond"}
+    number = {"rateLimits": {"maxDispatchesPerSecond": "2.5"}}
+    assert (
+        http.patch(f"/v2/{paused}", params=odd, json=number).json()["rateLimits"]["maxDispatchesPerSecond"]
+        == 2.5
+    )
 
 
 def test_unknown_parameters_and_paths(http: httpx.Client, queue: str) -> None:
