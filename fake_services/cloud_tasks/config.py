@@ -84,6 +84,7 @@ class CloudTasksConfig:
         target_ca_pem: Another authority to trust for https targets.
         app_engine_url: Where App Engine tasks go; "" for the host that each task names.
         app_engine_services: Where those for one service go instead, by its name ("default" for none).
+        firebase_functions_url: Base URL to which tasks of Firebase's admin SDKs go when they have none.
         token_issuer: The `iss` of ID tokens.
         locations: What ListLocations gives, besides the locations in which there are queues.
         projects: The projects that exist; None for all.
@@ -111,6 +112,7 @@ class CloudTasksConfig:
     target_ca_pem: bytes | None = None
     app_engine_url: str = ""
     app_engine_services: Mapping[str, str] = field(default_factory=dict)
+    firebase_functions_url: str = ""
     token_issuer: str = "https://accounts.google.com"  # noqa: S105  # an address, not a password
     locations: tuple[str, ...] = ("us-central1", "us-east1", "us-west1", "europe-west1", "asia-east1")
     projects: tuple[str, ...] | None = None

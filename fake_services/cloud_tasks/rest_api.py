@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from google.protobuf import json_format
 
-from fake_services.cloud_tasks import protos
+from fake_services.cloud_tasks import firebase, protos
 from fake_services.cloud_tasks.buffer import buffer_request
 from fake_services.cloud_tasks.errors import ApiError, invalid
 from fake_services.cloud_tasks.fault_rules import ScriptedError
@@ -51,9 +51,13 @@ class RestApi:
     Args:
         rpcs: What the calls do.
         versions: The calls by name, for each version in the path ("v2", "v2beta3").
+        functions_url: Where tasks of Firebase's SDKs go that have no URL.
     """
 
-    def __init__(self, rpcs: Rpcs, versions: Mapping[str, Mapping[str, Method]]) -> None:
+    def __init__(
+        self, rpcs: Rpcs, versions: Mapping[str, Mapping[str, Method]], functions_url: str = ""
+    ) -> None:
+        self._functions_url = functions_url
         self._rpcs = rpcs
         self._versions = versions
         self._routes = [(route, _compiled(route.pattern)) for route in REST_ROUTES]
@@ -75,6 +79,8 @@ class RestApi:
             text = _to_json(reply, numbers=numbers)
             if method.name == "BufferTask":
                 text = json.dumps({"task": json.loads(text)})
+            elif method.name == "CreateTask" and firebase.is_firebase(raw_path):
+                text = firebase.reply_text(text)
         except ScriptedError as error:
             after = {} if error.retry_after_s is None else {"Retry-After": f"{error.retry_after_s:g}"}
             text, kind = (error.body, "text/html") if error.body else (_error_json(error), "application/json")
@@ -99,7 +105,8 @@ class RestApi:
     def _request(
         self, verb: str, path: str, raw_query: str, headers: list[tuple[str, str]], body: bytes
     ) -> tuple[Method, Message]:
-        version, _, rest = path.lstrip("/").partition("/")
+        of_firebase = firebase.is_firebase(path)
+        version, _, rest = (f"{firebase.VERSION}{path}" if of_firebase else path.lstrip("/")).partition("/")
         methods = self._versions.get(version)
         if methods is None:
             raise _no_route(verb, path)
@@ -112,7 +119,10 @@ class RestApi:
             match = pattern.fullmatch(rest) if verb == route.verb else None
             if match is not None:
                 method = methods[route.method]
-                return method, _parsed(route, method, match[1], raw_query, body)
+                message = _parsed(route, method, match[1], raw_query, body)
+                if of_firebase and method.name == "CreateTask":
+                    firebase.complete_request(message, self._functions_url)
+                return method, message
         raise _no_route(verb, path)
 
 

@@ -99,7 +99,7 @@ class CloudTasks:
             tls=config.tls,
             deadline_limit_s=config.semantics.deadline_limit_s,
         )
-        self._rest_api = RestApi(self._rpcs, {"v2": v2, "v2beta3": beta})
+        self._rest_api = RestApi(self._rpcs, {"v2": v2, "v2beta3": beta}, config.firebase_functions_url)
         self._rest = HttpServer(
             self._rest_api.answer,
             host=config.host,

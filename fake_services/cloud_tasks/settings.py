@@ -32,6 +32,7 @@ _PLAIN = {
     "patience_s": "how long, in real seconds, a virtual clock waits for an attempt's answer",
     "verify_targets": "whether certificates of https targets are checked",
     "app_engine_url": "where App Engine tasks go",
+    "firebase_functions_url": "where tasks of Firebase's admin SDKs go when they have no URL",
     "token_issuer": "the issuer of ID tokens",
     "seed": "makes generated task ids repeatable",
     "journal_capacity": "how many journal entries are kept",

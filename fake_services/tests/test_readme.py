@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+
 import fake_services
 from fake_services.cloud_tasks import CloudTasks, CloudTasksConfig, Semantics
+from fake_services.cloud_tasks.settings import config_from
 from fake_services.tests.test_command import running
 
 if TYPE_CHECKING:
@@ -32,6 +35,18 @@ def test_the_command() -> None:
     assert words[:3] == ["python", "-m", "fake_services.cloud_tasks"]
     with running(*words[3:]) as (_, ready):
         assert set(ready) == {"grpc", "rest", "control"}
+
+
+def test_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "fake.toml"
+    file.write_text(example("file"))
+    with running("--config", str(file)) as (_, ready):
+        queue = httpx.get(f"{ready['rest']}/v2/projects/p/locations/us-central1/queues/emails").json()
+    assert queue["rateLimits"]["maxConcurrentDispatches"] == 2
+    assert queue["retryConfig"]["minBackoff"] == "0.500s"
+    config = config_from(["--config", str(file)], {})
+    assert config.hosts == {"localhost": "host.docker.internal"}
+    assert config.app_engine_services == {"worker": "http://127.0.0.1:8081"}
 
 
 def test_every_curl_line(host: Host) -> None:
