@@ -209,6 +209,7 @@ def test_what_becomes_of_a_delivery(
 ) -> None:
     script(frozen, method="deliver", match="/tasks/mine", applied=applied, observed=observed)
     create(client, target, "other")
+    frozen.advance(0)
     create(client, target, "mine")
     frozen.run_until_idle()
     assert ends(frozen) == [(200, ""), first, (200, "")]
