@@ -46,6 +46,7 @@ def account(
         "observations": sum(len(system.observations) for system in systems),
         "jobs": [job for number, system in enumerate(systems) for job in _jobs(system, number)],
         "faults": sorted({fault for system in systems for fault in _faults(system)}),
+        "settings": sorted({setting for system in systems for setting in _settings(system)}),
         "modes": [system.mode.value for system in systems],
         "environment": [_environment(system) for system in systems],
         "expectations": [_check(check) for check in checks],
@@ -84,6 +85,10 @@ def _ended_s(mine: Sequence[Observation], seq: int) -> float | None:
 
 def _faults(system: SystemRecord) -> list[str]:
     return [str(o.fields["name"]) for o in system.observations if o.kind == "fault" and o.fields.get("name")]
+
+
+def _settings(system: SystemRecord) -> list[str]:
+    return [str(o.fields["setting"]) for o in system.observations if o.kind == "setting"]
 
 
 def _environment(system: SystemRecord) -> dict[str, dict[str, str]]:

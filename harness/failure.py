@@ -69,7 +69,7 @@ def time_line(observations: Sequence[Observation]) -> list[str]:
 def _worth_a_line(o: Observation) -> bool:
     if o.kind == "log":
         return bool(o.fields.get("event")) or o.fields.get("form") == "unparsed"
-    return o.kind not in {"task.gone", "queue"}
+    return o.kind not in {"task.gone", "queue", "setting"}
 
 
 def _is_readable_event(o: Observation) -> bool:

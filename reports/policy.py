@@ -40,7 +40,7 @@ class Excuse(_Section):
 
 
 class FirstChoice(_Section):
-    """``[[first_choice]]``: where nothing is broken, jobs of these requirements take this route and no other."""
+    """``[[first_choice]]``: where nothing is broken or configured otherwise, these take this route and no other."""
 
     requirements: tuple[str, ...] = Field(min_length=1)
     mode: Literal["dev", "prod"]
@@ -266,7 +266,8 @@ def _first_choice(results: Mapping[str, Any], choice: FirstChoice) -> tuple[list
     for scenario in results["scenarios"]:
         account = scenario.get("account") or {}
         mine = any(_named_by(id_, choice.requirements) for id_ in scenario["requires"])
-        if not mine or account.get("faults") or account.get("modes") != [choice.mode]:
+        in_order = not account.get("faults") and not account.get("settings")
+        if not mine or not in_order or account.get("modes") != [choice.mode]:
             continue
         for job in account.get("jobs", ()):
             shown += 1

@@ -140,6 +140,7 @@ class Account(_Part):
     observations: int = 0
     jobs: list[JobAccount] = []
     faults: list[str] = []
+    settings: list[str] = Field(default=[], description="what the scenario configured in another way")
     modes: list[str] = []
     environment: list[dict[str, dict[str, str]]] = []
     expectations: list[Expectation] = []

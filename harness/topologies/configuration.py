@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.journal import Journal
 from harness.model import Mode, Setting
 from harness.profile import Profile
 
@@ -18,12 +19,17 @@ _EPISODE_BYTES = 2_400  # what the segments of one of our episodes come to
 class Configuration:
     """What a scenario says about the API before it starts; a running process does not notice changes.
 
+    Each change is recorded by the setting's name, so that nobody takes the run for one with nothing out of order; its
+    value is in what is shown of the environment, masked where it has to be.
+
     Attributes:
         values: what the placeholders of a profile stand for in this run.
         warm: whether the API may be forked from a process with third-party modules imported.
     """
 
-    def __init__(self, profile: Profile, mode: Mode, folder: Path, *, worker_url: str, secret: str) -> None:
+    def __init__(
+        self, profile: Profile, mode: Mode, folder: Path, *, worker_url: str, secret: str, journal: Journal
+    ) -> None:
         self.values = {
             "source": str(profile.source),
             "python": sys.executable,
@@ -37,6 +43,8 @@ class Configuration:
             "bytes_per_s": "0",
         }
         self.warm = True
+        self._journal = journal
+        self._told: set[str] = set()
         self._profile = profile
         self._folder = folder
         self._mode = mode
@@ -51,6 +59,7 @@ class Configuration:
 
     def set(self, setting: Setting, value: str) -> None:
         """Give a setting another value: in development in the environment file, else in the process environment."""
+        self._changed(setting)
         variables = {self._profile.variable(setting): value}
         if self._mode is Mode.DEV:
             self._set_in_file(variables)
@@ -59,6 +68,7 @@ class Configuration:
 
     def unset(self, setting: Setting) -> None:
         """Remove a setting altogether."""
+        self._changed(setting)
         name = self._profile.variable(setting)
         self._process.pop(name, None)
         if name in self._file:
@@ -67,10 +77,12 @@ class Configuration:
 
     def set_in_process(self, setting: Setting, value: str) -> None:
         """Give a setting a value in the process environment, whatever the environment file says."""
+        self._changed(setting)
         self._process[self._profile.variable(setting)] = value
 
     def write_env_file(self, text: str) -> None:
         """Replace the environment file by this text, as it is."""
+        self._changed("environment file")
         self._env_file.write_text(text, encoding="utf-8")
 
     def under_cloud_run(self) -> None:
@@ -120,9 +132,15 @@ class Configuration:
         text = self._env_file.read_text("utf-8") if self._env_file.exists() else ""
         return {"process": dict(self.of_api()), "env file": {"text": text} if text else {}}
 
+    def _changed(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self._journal.record("harness", "setting", f"changes {what}", setting=str(what))
+
     def _set_in_file(self, variables: Mapping[str, str]) -> None:
         self._file.update(variables)
-        self.write_env_file("".join(f"{name}={value}\n" for name, value in self._file.items()))
+        text = "".join(f"{name}={value}\n" for name, value in self._file.items())
+        self._env_file.write_text(text, encoding="utf-8")
 
 
 _BLOCK_IMPORT = """\

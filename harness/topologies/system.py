@@ -92,7 +92,9 @@ class System(Waits):
         queue = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
         self.cloud_tasks = CloudTasksDependency(host, self.journal, queue=queue)
         self.worker = Worker(self, host)
-        self.config = Configuration(profile, mode, folder, worker_url=self.worker.url, secret=self.secret)
+        self.config = Configuration(
+            profile, mode, folder, worker_url=self.worker.url, secret=self.secret, journal=self.journal
+        )
         self._scanner = EffectScanner(self._storage, profile.storage, self.journal)
         self._api = Server("api", profile.api, profile, self.journal, folder / "api")
         self._worker = Server("worker", profile.worker, profile, self.journal, folder / "worker")

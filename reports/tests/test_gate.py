@@ -129,6 +129,8 @@ def test_with_nothing_broken_the_first_route_is_taken() -> None:
     wrong = decide(made.document(*_shown(), fallen_back), demanding)
     assert wrong.exit_code == 1
     assert "X-01 took cloud_tasks failed → worker_direct served" in str(wrong)
+    configured = {**made.a_way("inline served"), "settings": ["worker_url"]}  # no first choice is left to it
+    assert decide(made.document(*_shown(), made.scenario("X-01", account=configured)), demanding).go
     unseen = decide(made.document(made.scenario("X-01", account={}), *_shown()[1:]), demanding)
     assert unseen.exit_code == 2
     assert "no job of PROD-01 shows" in str(unseen)
