@@ -92,6 +92,11 @@ def _identity(document: Mapping[str, Any]) -> list[str]:
     seal = document["evidence"]
     if seal:
         rows.append(f"| evidence | {seal['files']} files, SHA256SUMS {seal['digest']} |")
+    packages = run.get("environment", {}).get("packages", {})
+    if packages:
+        rows.append(
+            f"| packages | {plain(', '.join(f'{name} {version}' for name, version in packages.items()))} |"
+        )
     known = [name for name in ("topology", "seed") if run.get(name) is not None]
     rows += [f"| {name} | {plain(str(run[name]))} |" for name in known]
     if not rows:

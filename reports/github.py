@@ -11,6 +11,7 @@ from typing import Any
 
 from reports import proof
 from reports.checklist import plain, row
+from reports.figures import bound_in_words, in_words, of_run
 from reports.policy import Policy, decide, default_policy
 
 LIMIT_BYTES = 1_000_000
@@ -37,12 +38,31 @@ def summary(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "",
         plain(proof.canary_in_words(results.get("canary"))),
         "",
+        *(
+            f"- {plain(problem)}"
+            for problem in (proof.problems(results["prove"]) if results.get("prove") else ())
+        ),
+        *_figures(results),
     ]
     for scenario in _gravest(results["scenarios"]):
         lines += [f"<details><summary>{scenario['verdict']}: {plain(scenario['folder'])}</summary>", ""]
         lines += [f"    {line}" for line in scenario["message"][:_LONGEST_MESSAGE].splitlines()]
         lines += ["", "</details>", ""]
     return _within(lines, LIMIT_BYTES)
+
+
+def _figures(results: Mapping[str, Any]) -> list[str]:
+    rows = [
+        " | ".join(
+            plain(text) or "-"
+            for text in (given["name"], in_words(given), bound_in_words(given), s["folder"])
+        )
+        for s, given in of_run(results)
+    ]
+    if not rows:
+        return []
+    head = ["", "| what was measured | value | bound | scenario |", "| --- | ---: | --- | --- |"]
+    return [*head, *(f"| {row} |" for row in rows), ""]
 
 
 def _within(lines: Sequence[str], limit: int) -> str:

@@ -11,6 +11,7 @@ import pytest
 from reports import figures
 from reports.checklist import checklist
 from reports.diff import diff
+from reports.github import summary
 from reports.merge import merge
 from reports.results import as_json
 from reports.schema import Results, json_schema
@@ -59,6 +60,12 @@ def test_the_checklist_lists_them_with_their_bounds() -> None:
     lines = checklist(measured(THROUGHPUT, SLOWEST)).splitlines()
     assert "| throughput | 41.7 jobs/s | at least 20 jobs/s | [LOAD-01](evidence/LOAD-01/) |" in lines
     assert "| slowest answer | 0.25 s | at most 1.5 s | [LOAD-01](evidence/LOAD-01/) |" in lines
+
+
+def test_the_summary_of_a_pipeline_lists_them() -> None:
+    lines = summary(measured(THROUGHPUT)).splitlines()
+    assert "| throughput | 41.7 jobs/s | at least 20 jobs/s | LOAD-01 |" in lines
+    assert "what was measured" not in summary(measured())
 
 
 def test_runs_are_compared_by_them() -> None:

@@ -13,8 +13,11 @@ from harness import cli, sealed
 from harness.errors import UsageError
 from harness.model import Verdict
 from reports import proof
+from reports.checklist import checklist
+from reports.github import summary
 from reports.merge import merge
 from reports.policy import Policy, decide
+from reports.release import release
 from reports.results import as_json, results
 from reports.schema import json_schema, read_results
 from reports.tests import made
@@ -78,6 +81,25 @@ def test_what_is_wrong_with_a_kill_matrix_is_said_and_keeps_the_gate_shut(
     decision = decide(going(prove), DEMANDING)
     assert (decision.exit_code, decision.unknowns) == (2, (said,))
     assert decide(going(prove), OPEN).go
+
+
+def test_the_checklist_and_the_summary_name_what_became_of_each() -> None:
+    prove = made.kill_matrix(
+        made.mutant("m1"), made.mutant("m2", "survived"), equivalent=[made.variant("e1", "false alarm")]
+    )
+    lines = checklist(going(prove)).splitlines()
+    assert "| [x] | m1: What is wrong with m1 | PROD-03 route | killed | PROD-FALLBACK-01 |" in lines
+    assert "| [ ] | m2: What is wrong with m2 | PROD-03 route | survived | - |" in lines
+    assert "- harmless variant e1: false alarm" in lines
+    assert "- only PROD-FALLBACK-01 kills m1" in lines
+    assert "- PROD-HEALTHY-01 kills nothing" in lines
+    assert "- 1 known-bad dispatcher(s) survived, e.g. m2" in lines
+    assert "- 1 known-bad dispatcher(s) survived, e.g. m2" in summary(going(prove)).splitlines()
+    document = release(going(prove))["proof"]
+    assert (document["unique_kills"], document["kill_nothing"]) == (
+        {"PROD-FALLBACK-01": ["m1"]},
+        ["PROD-HEALTHY-01"],
+    )
 
 
 @pytest.mark.parametrize(
