@@ -7,7 +7,8 @@ as in its colour, and each row says in words what its marks show.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reports import proof
@@ -22,12 +23,13 @@ _KINDS = {
     "green": "PASS",
     "false alarm": "FAIL",
 }
-_CELL, _GAP, _HEIGHT = 8, 10, 20
-_MARKS = {  # drawn from the top left corner of a cell; the later one covers the earlier
-    "passed": "M{x} 9h3v3h-3z",
-    "inconclusive": "M{x} 7h4v6h-4z",
-    "killed for another reason": "M{x} 2h6v8h-6z",
-    "killed": "M{x} 1h6v18h-6z",
+_GAP, _HEIGHT, _ROOM = 10, 20, 660
+_WIDEST, _NARROWEST = 8, 4
+_MARKS = {  # at x in a cell, w wide; what comes later covers what came before
+    "passed": "M{x} 9h{dot}v3h-{dot}z",
+    "inconclusive": "M{x} 7h{w}v6h-{w}z",
+    "killed for another reason": "M{x} 2h{w}v8h-{w}z",
+    "killed": "M{x} 1h{w}v18h-{w}z",
 }
 _SCENARIO_WORDS = {
     "killed": "scenario red, as stated",
@@ -50,7 +52,14 @@ def kill_matrix(
     order = {id_: number for number, id_ in enumerate(requirements)}
     mutants = sorted(prove["mutants"], key=lambda mutant: order.get(mutant["requirement"], len(order)))
     prove = {**prove, "mutants": mutants}
-    views = (_tiles(prove), _rows(prove, shown), _in_words(prove), _additions(prove, shown), _variants(prove))
+    grid = _grid(prove["scenarios"], order)
+    views = (
+        _tiles(prove),
+        _rows(prove, grid, shown),
+        _in_words(prove),
+        _additions(prove, shown),
+        _variants(prove),
+    )
     return "".join(part for view in views for part in view)
 
 
@@ -68,8 +77,7 @@ def _tiles(prove: Mapping[str, Any]) -> Iterator[str]:
     yield "</div>"
 
 
-def _rows(prove: Mapping[str, Any], shown: frozenset[str]) -> Iterator[str]:
-    columns, heads, width = _columns(prove["scenarios"])
+def _rows(prove: Mapping[str, Any], grid: _Grid, shown: frozenset[str]) -> Iterator[str]:
     keys = "".join(
         f'<span class="key"><span class="tile {_KINDS[verdict]}" aria-hidden="true">{sign}</span> '
         f"{'killed for the stated reason' if verdict == 'killed' else verdict}</span>"
@@ -77,31 +85,25 @@ def _rows(prove: Mapping[str, Any], shown: frozenset[str]) -> Iterator[str]:
     )
     keys += "".join(
         f'<span class="key"><svg viewBox="0 0 8 {_HEIGHT}" width="8" height="{_HEIGHT}" aria-hidden="true">'
-        f'<path class="mark-{number}" d="{mark.format(x=1)}"/></svg> {_SCENARIO_WORDS[outcome]}</span>'
+        f'<path class="mark-{number}" d="{_marks(mark, [1], _WIDEST)}"/></svg> {_SCENARIO_WORDS[outcome]}</span>'
         for number, (outcome, mark) in reversed(list(enumerate(_MARKS.items())))
     )
     yield (
         f'<p class="legend">{keys}</p>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Kill matrix"><table class="matrix"><thead><tr>'
         '<th scope="col">known-bad dispatcher, and which scenario found it</th>'
-        f'<th scope="col"><span class="hidden">every scenario that ran on it, by suite</span>{_head(heads, width)}'
+        f'<th scope="col"><span class="hidden">every scenario that ran on it, by suite</span>{_head(grid)}'
         "</th></tr></thead>"
     )
     for family, mutants in _families(prove["mutants"]).items():
         yield f'<tbody><tr class="family"><th scope="rowgroup" colspan="2">{escape(family)}</th></tr>'
         for mutant in mutants:
-            yield _row(mutant, columns, heads, width, shown)
+            yield _row(mutant, grid, shown)
         yield "</tbody>"
     yield "</table></div>"
 
 
-def _row(
-    mutant: Mapping[str, Any],
-    columns: Mapping[str, int],
-    heads: Sequence[tuple[int, str]],
-    width: int,
-    shown: frozenset[str],
-) -> str:
+def _row(mutant: Mapping[str, Any], grid: _Grid, shown: frozenset[str]) -> str:
     kind = _KINDS[mutant["verdict"]]
     wanted = " ".join(escape(mutant[name]) for name in ("requirement", "oracle") if mutant.get(name))
     return (
@@ -109,7 +111,7 @@ def _row(
         f'<span class="tile {kind}" aria-hidden="true">{_SIGNS[mutant["verdict"]]}</span> '
         f"<span><b>{escape(mutant.get('title') or mutant['id'])}</b>"
         f"<small>{wanted}: {_fate(mutant, shown)}</small></span></div></th>"
-        f"<td>{_strip(mutant, columns, heads, width)}</td></tr>"
+        f"<td>{_strip(mutant, grid)}</td></tr>"
     )
 
 
@@ -130,53 +132,73 @@ def _link(folder: str, shown: frozenset[str]) -> str:
     return f'<a href="#s-{anchor(folder)}">{escape(folder)}</a>'
 
 
-def _columns(scenarios: Sequence[Mapping[str, Any]]) -> tuple[dict[str, int], list[tuple[int, str]], int]:
-    """Where each scenario's column is, by folder; where each suite begins; and how wide all are together.
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The columns: where each scenario's is, by folder; where each suite begins; how wide a cell and all are."""
+
+    places: Mapping[str, int]
+    heads: Sequence[tuple[int, str]]
+    cell: int
+    width: int
+
+
+def _grid(scenarios: Sequence[Mapping[str, Any]], order: Mapping[str, int]) -> _Grid:
+    """Lay the columns out, so that all of them find room beside the words.
 
     The cases of one scenario share a column: the picture stays as narrow as there are sentences of specification.
+    Suites come in the order of the requirements that they are about, as the rows do: what is found where it should be
+    lies along one line.
     """
     suites: dict[str, dict[str, list[str]]] = {}
+    about: dict[str, list[int]] = {}
     for scenario in scenarios:
-        suites.setdefault(scenario["suite"], {}).setdefault(scenario["scenario"], []).append(
-            scenario["folder"]
-        )
+        cases = suites.setdefault(scenario["suite"], {})
+        cases.setdefault(scenario["scenario"], []).append(scenario["folder"])
+        first = next(iter(scenario.get("requires", ())), "")
+        about.setdefault(scenario["suite"], []).append(order.get(first, len(order)))
+    count = sum(map(len, suites.values()))
+    cell = max(_NARROWEST, min(_WIDEST, _ROOM // max(count, 1)))
     places: dict[str, int] = {}
     heads: list[tuple[int, str]] = []
     x = 2
-    for suite, cases in suites.items():
+    for suite in sorted(suites, key=lambda suite: sum(about[suite]) / len(about[suite])):
         heads.append((x, suite))
-        for folders in cases.values():
+        for folders in suites[suite].values():
             places |= dict.fromkeys(folders, x)
-            x += _CELL
+            x += cell
         x += _GAP
-    return places, heads, x
+    return _Grid(places, heads, cell, x)
 
 
-def _head(heads: Sequence[tuple[int, str]], width: int) -> str:
-    names = "".join(f'<text x="{x}" y="14">{escape(suite)}</text>' for x, suite in heads)
-    return f'<svg viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}" aria-hidden="true">{names}</svg>'
+def _marks(mark: str, places: Iterable[int], cell: int) -> str:
+    return "".join(mark.format(x=x, w=cell - 2, dot=min(3, cell - 2)) for x in places)
 
 
-def _strip(
-    mutant: Mapping[str, Any], columns: Mapping[str, int], heads: Sequence[tuple[int, str]], width: int
-) -> str:
+def _head(grid: _Grid) -> str:
+    names = "".join(f'<text x="{x}" y="14">{escape(suite)}</text>' for x, suite in grid.heads)
+    return f'<svg {_size(grid)} aria-hidden="true">{names}</svg>'
+
+
+def _size(grid: _Grid) -> str:
+    return f'viewBox="0 0 {grid.width} {_HEIGHT}" width="{grid.width}" height="{_HEIGHT}"'
+
+
+def _strip(mutant: Mapping[str, Any], grid: _Grid) -> str:
     by_place: dict[int, str] = {}
     order = list(_MARKS)
-    for folder, outcome in mutant.get("scenarios", {}).items():
-        if (x := columns.get(folder)) is not None:
+    outcomes = mutant.get("scenarios", {})
+    for folder, outcome in outcomes.items():
+        if (x := grid.places.get(folder)) is not None:
             by_place[x] = max(by_place.get(x, "passed"), outcome, key=order.index)
     paths = "".join(
-        f'<path class="mark-{number}" d="{"".join(mark.format(x=x) for x, o in by_place.items() if o == outcome)}"/>'
+        f'<path class="mark-{number}" d="{_marks(mark, (x for x, o in by_place.items() if o == outcome), grid.cell)}"/>'
         for number, (outcome, mark) in enumerate(_MARKS.items())
         if outcome in by_place.values()
     )
-    lines = "".join(f'<path class="life" d="M{x - 5} 0v{_HEIGHT}"/>' for x, _ in heads[1:])
-    counts = [
-        (outcome, list(mutant.get("scenarios", {}).values()).count(outcome)) for outcome in reversed(order)
-    ]
+    lines = "".join(f'<path class="life" d="M{x - 5} 0v{_HEIGHT}"/>' for x, _ in grid.heads[1:])
+    counts = [(outcome, list(outcomes.values()).count(outcome)) for outcome in reversed(order)]
     words = ", ".join(f"{count} {outcome}" for outcome, count in counts if count) or "no scenario ran"
-    size = f'viewBox="0 0 {width} {_HEIGHT}" width="{width}" height="{_HEIGHT}"'
-    return f'<svg class="strip" {size} role="img" aria-label="{words}">{lines}{paths}</svg>'
+    return f'<svg class="strip" {_size(grid)} role="img" aria-label="{words}">{lines}{paths}</svg>'
 
 
 def _in_words(prove: Mapping[str, Any]) -> Iterator[str]:

@@ -111,7 +111,7 @@ document.addEventListener("keydown", (event) => {
   } else if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
 });
-addEventListener("hashchange", () => open(decodeURIComponent(location.hash.slice(1))));
+addEventListener("hashchange", () => open(location.hash.slice(1)));
 const opened = [];
 addEventListener("beforeprint", () => {
   const troubled = rows.filter((row) => row.dataset.verdict === "FAIL" || row.dataset.verdict === "INCONCLUSIVE");
@@ -121,5 +121,5 @@ addEventListener("beforeprint", () => {
   });
 });
 addEventListener("afterprint", () => opened.splice(0).forEach((each) => { each.open = false; }));
-open(decodeURIComponent(location.hash.slice(1)));
+open(location.hash.slice(1));
 document.documentElement.dataset.ready = "yes";
