@@ -115,7 +115,7 @@ addEventListener("hashchange", () => open(location.hash.slice(1)));
 const opened = [];
 addEventListener("beforeprint", () => {
   const troubled = rows.filter((row) => row.dataset.verdict === "FAIL" || row.dataset.verdict === "INCONCLUSIVE");
-  [...document.querySelectorAll(".excused, .more"), ...troubled].forEach((each) => {
+  [...document.querySelectorAll(".excused, .missing"), ...troubled].forEach((each) => {
     if (!each.open) opened.push(each);
     each.open = true;
   });

@@ -123,6 +123,16 @@ def test_an_incomplete_run_says_so_and_never_go(open_page: Open) -> None:
     assert "INCOMPLETE" in heading
 
 
+def test_what_left_no_verdict_is_listed(open_page: Open) -> None:
+    shown = made.scenario("A-01")
+    tab = open_page(
+        made.document(shown, selected=[shown.node, "scenarios/a.py::t", "scenarios/b.py::t[<b>]"])
+    )
+    assert tab.locator(".tiles .INCONCLUSIVE").inner_text().split() == ["2", "without", "a", "verdict"]
+    tab.get_by_text("2 selected scenarios left no verdict").click()
+    assert tab.locator(".missing li").all_inner_texts() == ["scenarios/a.py::t", "scenarios/b.py::t[<b>]"]
+
+
 def test_what_is_missing_excluded_and_left_to_a_person_is_listed(open_page: Open) -> None:
     tab = open_page(some())
     assert "NOT VERIFIED" in tab.locator("#requirement-LIVE-01").inner_text()
