@@ -57,7 +57,7 @@ def account(
 
 def _jobs(system: SystemRecord, number: int) -> list[dict[str, Any]]:
     jobs = []
-    for job in system.jobs:
+    for job in (job for job in system.jobs if not job.in_crowd):  # of a crowd, the figures tell
         mine = journals.of_job(system.observations, job)
         effects = journals.effects(mine)
         jobs.append(

@@ -244,6 +244,7 @@ def _outcome(of: Mapping[str, Any], systems: Sequence[SystemRecord], ledger: Led
     job = Job(**of["job"]) if of["job"] else None
     return Outcome(
         job=job,
+        jobs=(job,) if job else tuple(each for each in system.jobs if each.seq <= of["up_to"]),
         observations=tuple(journals.of_job(seen, job) if job else seen),
         hidden=frozenset(map(Route, of["hidden"])),
         setup=Setup(

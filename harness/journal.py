@@ -63,6 +63,11 @@ class Journal:
         with self._lock:
             return tuple(self._observations)
 
+    def since(self, position: int) -> tuple[Observation, ...]:
+        """The observations that came after so many."""
+        with self._lock:
+            return tuple(self._observations[position:])
+
     def __len__(self) -> int:
         return len(self._observations)
 

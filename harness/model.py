@@ -178,6 +178,7 @@ class Job:
         answer_s: seconds between the request and its answer.
         expected_audio: SHA-256 of the audio frames that a correct assembly makes.
         seq: position of the request in the journal.
+        in_crowd: one of many that were asked for at once: they are judged together, and nobody follows its way.
     """
 
     episode_id: str
@@ -187,3 +188,4 @@ class Job:
     answer_s: float
     expected_audio: str
     seq: int = 0
+    in_crowd: bool = False

@@ -82,6 +82,7 @@ class Outcome:
         observations: those of the job; all of the run where there is no job.
         hidden: routes whose failed attempts a fault took off the wire.
         setup: how the run was set up.
+        jobs: the job, or all that were submitted.
     """
 
     job: Job | None
@@ -89,6 +90,7 @@ class Outcome:
     hidden: frozenset[Route]
     setup: Setup
     ledger: Ledger
+    jobs: tuple[Job, ...] = ()
 
     @property
     def events(self) -> list[Event]:
@@ -149,6 +151,16 @@ class Outcome:
         way = route.from_wire(self.observations, self.effects)
         self.ledger.judge("has recovered its effect", effects.recovered(self._job(), self.effects, way))
 
+    def must_have_one_effect_each(self) -> None:
+        """Every job of the crowd was accepted, and was assembled exactly once and correctly: none was lost."""
+        finding = effects.one_each(self.jobs, self.effects)
+        self.ledger.judge(f"has one effect of each of {len(self.jobs)} jobs", finding)
+
+    def must_all_be_answered_within_the_bound(self) -> None:
+        """The API answered every request of the crowd within the bound that the profile states."""
+        finding = budget.all_answered_within(self.jobs, self.setup.answer_bound_s)
+        self.ledger.judge(f"answers {len(self.jobs)} requests in time", finding)
+
     def must_have_effects(self, count: int) -> None:
         """This many assemblies were finished in the whole run, each by the worker."""
         self.ledger.judge(f"has {count} effect(s)", effects.counted(self.effects, count, role="worker"))
@@ -169,6 +181,11 @@ class Outcome:
     def must_log_once(self, name: str, *, by: str | None = None) -> None:
         """The event was logged exactly once."""
         self.ledger.judge(f"logs {name} once", event_oracle.counted(self.events, name, 1, source=by))
+
+    def must_log_once_each(self, name: str) -> None:
+        """The event was logged exactly once for every job of the crowd."""
+        finding = event_oracle.once_each(self.events, name, self.jobs)
+        self.ledger.judge(f"logs {name} once for each job", finding)
 
     def must_not_log(self, *names: str) -> None:
         """None of the events was logged."""

@@ -201,6 +201,21 @@ class CloudTasks:
         extra = {key: value for key, value in settings.items() if key in NOT_IN_V2}
         self._call(lambda: self._state.configured_queue(request, extra))
 
+    def update_queue(self, name: str, **settings: object) -> None:
+        """Change these settings of a queue, as UpdateQueue does.
+
+        Args:
+            name: Full name of the queue.
+            settings: Fields of a v2 Queue, each of which is replaced as a whole.
+
+        Raises:
+            ApiError: The service would refuse it.
+            ValueError: There is no such field.
+        """
+        request_class = protos.message_class("google.cloud.tasks.v2.UpdateQueueRequest")
+        request = request_class(queue=queue_from(name, settings), update_mask={"paths": list(settings)})
+        self._call(lambda: self._state.update_queue(request))
+
     @property
     def idle(self) -> bool:
         """Whether nothing moves: no attempt in flight, no task due now or waiting for a retry.

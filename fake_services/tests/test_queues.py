@@ -107,6 +107,16 @@ def test_an_update_with_an_unknown_path_names_it(client: Client) -> None:
         update(client, ["retry_config.nonsense"])
 
 
+def test_a_queue_is_updated_without_a_client(frozen: CloudTasks, client: Client) -> None:
+    frozen.create_queue(Q, retry_config={"max_attempts": 3}, rate_limits={"max_concurrent_dispatches": 7})
+    frozen.update_queue(Q, retry_config={"max_attempts": -1, "max_doublings": 5})
+    queue = client.get_queue(name=Q)
+    assert (queue.retry_config.max_attempts, queue.retry_config.max_doublings) == (-1, 5)
+    assert queue.rate_limits.max_concurrent_dispatches == 7
+    with pytest.raises(ValueError, match="retries"):
+        frozen.update_queue(Q, retries={})
+
+
 def test_an_update_makes_a_queue_that_does_not_exist(client: Client) -> None:
     assert (
         client.update_queue(queue={"name": Q, "retry_config": {"max_attempts": 3}}).retry_config.max_attempts

@@ -19,6 +19,14 @@ def answered_within(job: Job, limit_s: float) -> Finding | None:
     )
 
 
+def all_answered_within(jobs: Sequence[Job], limit_s: float) -> Finding | None:
+    """The API answered each of the requests within its bound; the slowest answer is named."""
+    slowest = max(jobs, key=lambda job: job.answer_s, default=None)
+    if slowest is None:
+        return Finding("answers", "nothing was asked", oracle="budget")
+    return answered_within(slowest, limit_s)
+
+
 def answered_before(answers: Sequence[Observation], ends: Sequence[Observation]) -> Finding | None:
     """The first answer was there before the first of the ends, which must have come at some time."""
     if answers and ends and answers[0].seq < ends[0].seq:

@@ -54,6 +54,30 @@ def recovered(job: Job, effects: Sequence[Effect], way: Sequence[Step]) -> Findi
     )
 
 
+def one_each(jobs: Sequence[Job], effects: Sequence[Effect]) -> Finding | None:
+    """Each of many jobs was accepted, and was assembled once and correctly: none lost, none done twice."""
+    by_job: dict[tuple[str, str], list[Effect]] = {}
+    for effect in effects:
+        by_job.setdefault((effect.episode_id, effect.job_id), []).append(effect)
+    counts = [len(by_job.get((job.episode_id, job.job_id), ())) if job.job_id else -1 for job in jobs]
+    if set(counts) == {1}:
+        pairs = ((by_job[job.episode_id, job.job_id][0], job) for job in jobs)
+        return next(filter(None, (_right(effect, job) for effect, job in pairs)), None)
+    wrong = [
+        f"job {job.job_id} of {job.episode_id}"
+        for job, n in zip(jobs, counts, strict=True)
+        if n not in (1, -1)
+    ]
+    return Finding(
+        expected=f"one effect of each of {len(jobs)} jobs",
+        observed=f"{counts.count(-1)} not accepted, {counts.count(0)} lost, {sum(n > 1 for n in counts)} done twice"
+        if jobs
+        else "no job was asked for",
+        nearest=f"for example {wrong[0]}" if wrong else "",
+        oracle=_ORACLE,
+    )
+
+
 def counted(effects: Sequence[Effect], count: int, *, role: str) -> Finding | None:
     """There were exactly ``count`` effects, all by one process."""
     if len(effects) == count and all(effect.role == role for effect in effects):
@@ -116,9 +140,9 @@ def corroborated(effects: Sequence[Effect], requests: Sequence[Observation]) -> 
 
     Which process an effect belongs to stands in a manifest that the dispatcher wrote; the gateway saw the request.
     """
-    for effect in effects:
-        asked = any(r.seq < effect.seq and effect.episode_id in str(r.fields) for r in requests)
-        if effect.role == "worker" and not asked:
+    said = [(request.seq, str(request.fields)) for request in requests]
+    for effect in (effect for effect in effects if effect.role == "worker"):
+        if not any(seq < effect.seq and effect.episode_id in text for seq, text in said):
             return Finding(
                 expected="a request at the worker before an effect that says it is the worker's",
                 observed=f"{_listed([effect])}, and no request about {effect.episode_id}",

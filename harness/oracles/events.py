@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from harness.errors import Finding
 from harness.logs.parse import BANNER_RULE, BANNER_TITLE
-from harness.model import Event, Observation
+from harness.model import Event, Job, Observation
 
 _ORACLE = "events"
 _TRACE = "logging.googleapis.com/trace"
@@ -62,6 +63,19 @@ def counted(events: Sequence[Event], name: str, count: int, *, source: str | Non
         expected=f"event={name} exactly {count} time(s)",
         observed=f"{len(found)} time(s): {_listed(found)}",
         nearest=_nearest(name, events) if not found else "",
+        oracle=_ORACLE,
+    )
+
+
+def once_each(events: Sequence[Event], name: str, jobs: Sequence[Job]) -> Finding | None:
+    """The event was logged exactly once for each of many jobs."""
+    counts = Counter(event.fields.get("job_id", "") for event in events if event.name == name)
+    wrong = [f"{counts[job.job_id]} time(s) for job {job.job_id}" for job in jobs if counts[job.job_id] != 1]
+    if jobs and not wrong:
+        return None
+    return Finding(
+        expected=f"event={name} exactly once for each of {len(jobs)} jobs",
+        observed=f"not so for {len(wrong)}, for example {wrong[0]}" if wrong else "no job was asked for",
         oracle=_ORACLE,
     )
 

@@ -122,7 +122,12 @@ class CloudTasksDependency(Dependency):
         self._host = host
         self.port = self._cloud_tasks.grpc_port
         super().__init__(self._cloud_tasks, Party.CLOUD_TASKS, journal)
+        self._queue = queue
         self._cloud_tasks.create_queue(queue, retry_config=_RETRIES)
+
+    def retry_for_ever(self) -> None:
+        """Try tasks until they succeed, as a real queue does for days: the worker may be away for long."""
+        self._cloud_tasks.update_queue(self._queue, retry_config=_RETRIES | {"max_attempts": -1})
 
     def close(self) -> None:
         """Stop the fake."""

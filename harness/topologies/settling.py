@@ -17,13 +17,16 @@ from harness.topologies import episodes
 from harness.topologies.process import Process, quiet
 
 _LOOKS = 4
-_BETWEEN_LOOKS_S = 0.008
+BETWEEN_LOOKS_S = 0.008
 
 
 class EffectScanner:
     """Turns the manifests that finished assemblies leave in storage into observations, each once.
 
     A manifest that is written again, under the same name, is another effect.
+
+    Attributes:
+        count: how many there were so far.
     """
 
     def __init__(self, root: Path, storage: Storage, journal: Journal) -> None:
@@ -31,6 +34,7 @@ class EffectScanner:
         self._storage = storage
         self._journal = journal
         self._seen: dict[Path, tuple[int, int]] = {}
+        self.count = 0
 
     def scan(self) -> None:
         """Record every manifest that was not there before, or not like this.
@@ -56,6 +60,7 @@ class EffectScanner:
             claimed = str(manifest[keys.checksum])
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise Inconclusive(f"cannot read the manifest {path.name}: {problem!r}") from None
+        self.count += 1
         output = path.with_suffix(keys.output_suffix)
         self._journal.record(
             "storage",
@@ -82,6 +87,7 @@ def settle(
     within_s: float,
     stuck_after_s: float,
     quiet_s: float,
+    between_looks_s: float = BETWEEN_LOOKS_S,
 ) -> bool:
     """Wait until nothing moves any more.
 
@@ -102,6 +108,7 @@ def settle(
         stuck_after_s: quiet seconds after which a job that has not ended counts as stuck.
         quiet_s: how long nothing may move where no event says that a job has ended: the dispatcher may still have
             a timer running, which nobody can see.
+        between_looks_s: the pause between two looks.
 
     Returns:
         Whether every accepted job has ended.
@@ -110,8 +117,10 @@ def settle(
         Inconclusive: something was still moving after ``within_s``; the message says what.
     """
     deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
-    looks, last_length, ended = 0, -1, False
-    enough = _LOOKS if end_event else max(_LOOKS, math.ceil(quiet_s / _BETWEEN_LOOKS_S))
+    looks, last_length = 0, -1
+    ends = _Ends(journal, end_event)
+    ended = False
+    enough = _LOOKS if end_event else max(_LOOKS, math.ceil(quiet_s / between_looks_s))
     while True:
         scanner.scan()
         outside, inside = moving(), ""
@@ -119,7 +128,7 @@ def settle(
         moved = bool(outside) or length != last_length
         if moved:
             stuck = Deadline(stuck_after_s)
-            ended = _all_ended(journal, jobs, end_event)
+            ended = ends.have_come_for(jobs)
         last_length = length
         # Threads and pipes are looked at last: it costs more than all the rest, and decides only a run that may end.
         if moved or not ((ended and not hanging()) or stuck.passed):
@@ -135,16 +144,26 @@ def settle(
                 f"{outside or inside or hanging() or 'a job has no effect yet'}. "
                 "Allow more time with [settle] within_s in the profile, or find out what keeps it busy."
             )
-        pause(_BETWEEN_LOOKS_S)
+        pause(between_looks_s)
 
 
-def _all_ended(journal: Journal, jobs: Sequence[Job], end_event: str) -> bool:
-    observations = journal.observations
-    if end_event:
-        ended = {e.fields.get("job_id") for e in journals.events(observations) if e.name == end_event}
-    else:
-        ended = {effect.job_id for effect in journals.effects(observations)}
-    return all(job.job_id in ended for job in jobs if job.job_id)
+class _Ends:
+    """Which jobs have ended; reads each observation once, as there may be very many."""
+
+    def __init__(self, journal: Journal, end_event: str) -> None:
+        self._journal = journal
+        self._end_event = end_event
+        self._position = 0
+        self._ended: set[object] = set()
+
+    def have_come_for(self, jobs: Sequence[Job]) -> bool:
+        new = self._journal.since(self._position)
+        self._position += len(new)
+        if self._end_event:
+            self._ended |= {e.fields.get("job_id") for e in journals.events(new) if e.name == self._end_event}
+        else:
+            self._ended |= {effect.job_id for effect in journals.effects(new)}
+        return all(job.job_id in self._ended for job in jobs if job.job_id)
 
 
 def _unread(processes: Sequence[Process]) -> str:

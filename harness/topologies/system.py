@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +26,15 @@ from harness.oracles.cells import Cell
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile
 from harness.topologies import cell as cells
-from harness.topologies import episodes, http, redirect
+from harness.topologies import crowd, episodes, http, redirect
 from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
+from harness.topologies.crowd import Crowd
 from harness.topologies.dependencies import CloudTasksDependency
 from harness.topologies.episodes import Episode
 from harness.topologies.process import Launcher
 from harness.topologies.processes import Child, Server
-from harness.topologies.settling import EffectScanner, settle
+from harness.topologies.settling import BETWEEN_LOOKS_S, EffectScanner, settle
 from harness.topologies.waits import Waits
 from harness.topologies.worker import Worker
 
@@ -100,6 +102,7 @@ class System(Waits):
         self._worker = Server("worker", profile.worker, profile, self.journal, folder / "worker")
         self._twins: dict[Party, Server] = {}
         self._asking = 0
+        self._asking_lock = threading.Lock()
         self._turns = itertools.count()
         self._afflictions = Afflictions(
             journal=self.journal,
@@ -248,10 +251,34 @@ class System(Waits):
         """
         self.start()
         episode = Episode(again.job.episode_id, again.job.expected_audio) if again else self.make_episode()
-        content = json.dumps(body).encode() if body else b""
+        return Submission(self, self.ask(episode, json.dumps(body).encode() if body else b""))
+
+    def assemble_many(self, count: int, *, troubles: Sequence[Collection[Fault]] = ((),)) -> Crowd:
+        """Ask the API to assemble so many episodes, by several clients at once.
+
+        Args:
+            count: how many.
+            troubles: what is in force while one equal part of the requests after the other is made.
+
+        Raises:
+            Inconclusive: the API did not answer, or accepted without saying which job.
+        """
+        return crowd.submit(self, count, troubles)
+
+    def ask(self, episode: Episode, content: bytes = b"", *, in_crowd: bool = False) -> Job:
+        """Ask the API, which runs, to assemble an episode; from any thread.
+
+        Args:
+            episode: the episode, which is in storage.
+            content: the request's body.
+            in_crowd: whether the job is one of many that are judged together.
+
+        Raises:
+            Inconclusive: as ``assemble``.
+        """
         text = f"asks for the assembly of {episode.episode_id}"
         seq = self.journal.record("harness", "stimulus", text).seq
-        answer = self.request(episode.episode_id, content)
+        answer = self._request(episode.episode_id, content)
         trigger = self.profile.trigger
         document: dict[str, Any] = {}
         if answer.status == trigger.accepted:
@@ -270,9 +297,10 @@ class System(Waits):
             answer_s=answer.took_s,
             expected_audio=episode.audio,
             seq=seq,
+            in_crowd=in_crowd,
         )
         self.jobs.append(job)
-        return Submission(self, job)
+        return job
 
     def dispatch_another_task(self) -> Outcome:
         """Ask the API for a task that the worker does not serve, and wait until nothing moves.
@@ -311,6 +339,9 @@ class System(Waits):
     def request(self, episode_id: str, content: bytes = b"") -> Answer:
         """Send the API a request with any body, right or wrong."""
         self.start()
+        return self._request(episode_id, content)
+
+    def _request(self, episode_id: str, content: bytes) -> Answer:
         trigger = self.profile.trigger
         urls = [self._api.url, *self._urls_of_twin(Party.API)]  # in turn, as a load balancer does
         url = urls[next(self._turns) % len(urls)] + trigger.path.format(episode_id=episode_id)
@@ -324,6 +355,7 @@ class System(Waits):
         """Wait until nothing moves any more, and return what was observed of the job, or of everything."""
         self._afflictions.await_struck()
         running = [server.process for server in self.servers if server.process is not None]
+        crowded = sum(job.in_crowd for job in self.jobs)
         ends_with_event = "settled-event" in self.profile.profile.capabilities and not self._afflictions.mute
         settle(
             journal=self.journal,
@@ -333,7 +365,8 @@ class System(Waits):
             processes=running,
             moving=lambda: self.cloud_tasks.moving() or self.worker.moving(),
             hanging=lambda: self.cloud_tasks.hanging() or self.worker.hanging(),
-            within_s=self.profile.settle.within_s,
+            within_s=self.profile.settle.within_s + crowded * crowd.SECONDS_PER_JOB,
+            between_looks_s=crowd.BETWEEN_LOOKS_S if crowded else BETWEEN_LOOKS_S,
             stuck_after_s=self.profile.settle.stuck_after_s,
             quiet_s=self.profile.settle.quiet_s,
         )
@@ -344,6 +377,7 @@ class System(Waits):
         observations = tuple(journals.of_job(seen, job)) if job else seen
         return Outcome(
             job=job,
+            jobs=(job,) if job else tuple(self.jobs),
             observations=observations,
             hidden=route.hidden_during(self.hidden, observations),
             setup=Setup(
@@ -356,6 +390,11 @@ class System(Waits):
             ),
             ledger=self.ledger,
         )
+
+    def count_effects(self) -> int:
+        """How many effects there are by now."""
+        self._scanner.scan()
+        return self._scanner.count
 
     def stop(self) -> None:
         """Stop processes and fakes; what they wrote until their end is in the journal afterwards."""
@@ -376,7 +415,8 @@ class System(Waits):
             SutFailed: because the process has ended.
         """
         began = time.monotonic()
-        self._asking += 1
+        with self._asking_lock:
+            self._asking += 1
         try:
             reply = http.client().request(
                 method, url, content=content, headers=dict(headers), timeout=_HTTP_TIMEOUT_S
@@ -389,7 +429,8 @@ class System(Waits):
             self._worker.check_alive()
             raise Inconclusive(f"the {to} did not answer {method} {url}: {problem!r}") from None
         finally:
-            self._asking -= 1
+            with self._asking_lock:
+                self._asking -= 1
         return Answer(reply.status_code, reply.text, took_s, self.ledger)
 
     @property

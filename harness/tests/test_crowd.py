@@ -1,0 +1,245 @@
+"""Many jobs at once: what is judged of them and what is measured, on hand-made journals and on real processes."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import context
+from harness.context import SystemRecord
+from harness.ledger import Ledger
+from harness.model import Job, Mode, Observation, Route
+from harness.oracles import budget, closing, effects, events
+from harness.outcome import Outcome, Setup
+from harness.tests.build import (
+    DISPATCHED,
+    ENQUEUED,
+    FALLING_BACK,
+    SECRET,
+    Fact,
+    answer,
+    effect,
+    effects_of,
+    event,
+    journal,
+    new_job,
+    request,
+    stimulus,
+)
+from harness.tests.conftest import ROOT, Project
+from harness.tests.test_oracles_events import said
+from harness.topologies import crowd
+
+END = "assemble.job.settled"
+MANY = [replace(new_job(number, seq=number), in_crowd=True) for number in (1, 2, 3)]
+FIRST, SECOND, THIRD = MANY
+REFUSED = replace(THIRD, job_id="", status=503)
+
+
+def all_done() -> list[Fact]:
+    return [effect(job) for job in MANY]
+
+
+def test_one_effect_each() -> None:
+    assert effects.one_each(MANY, effects_of(*all_done())) is None
+
+
+@pytest.mark.parametrize(
+    ("jobs", "facts", "observed", "nearest"),
+    [
+        (MANY, all_done()[:2], "0 not accepted, 1 lost, 0 done twice", "for example job job-3 of ep-3"),
+        (
+            MANY,
+            [*all_done(), effect(FIRST, role="api")],
+            "0 not accepted, 0 lost, 1 done twice",
+            "for example job job-1 of ep-1",
+        ),
+        ([FIRST, SECOND, REFUSED], all_done()[:2], "1 not accepted, 0 lost, 0 done twice", ""),
+        ([], all_done(), "no job was asked for", ""),
+    ],
+    ids=["lost", "twice", "refused", "nobody"],
+)
+def test_what_is_not_one_effect_each(jobs: list[Job], facts: list[Fact], observed: str, nearest: str) -> None:
+    finding = effects.one_each(jobs, effects_of(*facts))
+
+    assert finding is not None
+    assert (finding.expected, finding.observed, finding.nearest, finding.oracle) == (
+        f"one effect of each of {len(jobs)} jobs",
+        observed,
+        nearest,
+        "effects",
+    )
+
+
+def test_one_wrong_effect_among_many() -> None:
+    finding = effects.one_each(MANY, effects_of(*all_done()[:2], effect(THIRD, audio="silence")))
+
+    assert finding is not None
+    assert finding.observed == "other audio: silence"
+
+
+def test_an_event_once_for_each_job() -> None:
+    ends = [event(END, job=job) for job in MANY]
+
+    assert events.once_each(said(*ends), END, MANY) is None
+    for wrong, times in (([*ends, ends[1]], 2), ([ends[0], ends[2]], 0)):
+        finding = events.once_each(said(*wrong), END, MANY)
+        assert finding is not None
+        assert finding.observed == f"not so for 1, for example {times} time(s) for job job-2"
+    assert events.once_each(said(*ends), END, []) is not None
+
+
+def test_the_slowest_of_many_answers_counts() -> None:
+    assert budget.all_answered_within(MANY, 5) is None
+    finding = budget.all_answered_within([FIRST, replace(SECOND, answer_s=7.5), THIRD], 5)
+    assert finding is not None
+    assert finding.observed == "it took 7.50 s"
+    assert budget.all_answered_within([], 5) is not None
+
+
+def close(*facts: Fact, jobs: list[Job]) -> None:
+    closing.judge(
+        journal(*facts),
+        jobs=jobs,
+        given=frozenset(),
+        hidden=(),
+        planted=[SECRET],
+        expectations=1,
+        unfired=(),
+        settled_at=0,
+    )
+
+
+def test_nobody_follows_the_way_of_a_job_in_a_crowd_and_strangers_are_found_all_the_same() -> None:
+    inline = [effect(job, role="api") for job in MANY]  # and no log line that says so
+    close(*inline, jobs=MANY)
+    with pytest.raises(Exception, match="logs that agree with the wire"):
+        close(*inline, jobs=[replace(job, in_crowd=False) for job in MANY])
+    with pytest.raises(Exception, match="unknown jobs: job job-3"):
+        close(*inline, jobs=MANY[:2])
+
+
+def outcome(observations: tuple[Observation, ...], ledger: Ledger) -> Outcome:
+    setup = Setup(
+        answer_bound_s=5.0, worker_url="http://w", secret_header="X", secret=SECRET, variables={}, reasons={}
+    )
+    return Outcome(None, observations, frozenset[Route](), setup, ledger, tuple(MANY))
+
+
+def run_of_many() -> tuple[Observation, ...]:
+    ways = [event(ENQUEUED, job=FIRST), event(DISPATCHED, job=SECOND), event(FALLING_BACK, job=THIRD)]
+    done = [effect(FIRST), effect(SECOND), effect(THIRD, role="api")]
+    asked = [fact for job in MANY for fact in (stimulus(job), answer(job))]
+    asked += [request(job=job) for job in (FIRST, SECOND)]
+    return journal(*asked, *ways, *done, *(event(END, job=job) for job in MANY))
+
+
+def test_what_is_measured() -> None:
+    ledger = Ledger()
+    crowd.enter_figures(ledger, outcome(run_of_many(), ledger))
+    assert {figure.name: figure.value for figure in ledger.figures} == {
+        "jobs": 3,
+        "answer, median": 0.1,
+        "answer, 99th percentile": 0.1,
+        "answer, longest": 0.1,
+        "all done after": 1.3,
+        "throughput": 2.3,
+        "enqueued at Cloud Tasks": 1,
+        "confirmed by the worker directly": 1,
+        "fallen back to inline": 1,
+        "done in the worker": 2,
+        "done in the API process": 1,
+    }
+    assert {figure.at_most for figure in ledger.figures if figure.unit == "s"} == {5.0, None}
+
+
+def test_a_crowd_is_judged_again_from_its_evidence(tmp_path: Path) -> None:
+    observations, ledger = run_of_many(), Ledger()
+    seen = outcome(observations, ledger)
+    seen.must_have_one_effect_each()
+    seen.must_log_once_each(END)
+    seen.must_all_be_answered_within_the_bound()
+    record = SystemRecord(Mode.PROD, observations, tuple(MANY), frozenset(), (), (), 0, SECRET, {})
+    context.write(tmp_path, [record], ledger.calls)
+    assert context.read(tmp_path).verdict() == ("PASS", "")
+    context.write(tmp_path, [replace(record, jobs=(*MANY, new_job(4, seq=4)))], ledger.calls)
+    verdict, reason = context.read(tmp_path).verdict()
+    assert (verdict, "1 lost" in reason) == ("FAIL", True)
+
+
+SCENARIO = """
+    @scenario("CROWD-01", requires=["ONCE-01"])
+    def test_a_small_crowd(prod: System) -> None:
+        '''Jobs come in while things go wrong.'''
+        bad = faults.CLOUD_TASKS_UNAVAILABLE
+        day = [[], [bad], [bad, faults.WORKER_KILLED], [faults.WORKER_TERMINATED]]
+        outcome = prod.assemble_many(24, troubles=day).settle()
+        outcome.must_all_be_answered_within_the_bound()
+        outcome.must_have_one_effect_each()
+        outcome.must_log_once_each("assemble.job.settled")
+        for name in ("tasks.cloud.enqueued", "assemble.service.falling_back_to_inline"):
+            outcome.must_log(name)
+"""
+
+
+PUBLISHES_AGAIN = """\
+for end in ("wav", "json"):
+            (self.folder / f"{self.stem}.2.{end}").hardlink_to(self.folder / f"{self.stem}.{end}")
+
+    def discard"""
+
+
+def test_a_small_crowd_on_a_bad_day(project: Project) -> None:
+    project.write("test_crowd.py", SCENARIO)
+
+    code, output = project.run()
+
+    assert code == 0, output
+    (row,) = project.results["scenarios"]
+    figures = {figure["name"]: figure["value"] for figure in row["figures"]}
+    assert figures["jobs"] == figures["done in the worker"] + figures["done in the API process"] == 24
+    assert figures["fallen back to inline"] > 0
+    assert row["account"]["jobs"] == []
+    checklist = (project.run_folder / "checklist.md").read_text("utf-8")
+    assert "fallen back to inline" in checklist
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "says"),
+    [
+        (
+            "assembler.py",
+            "self._guarded(run, lambda: self._first_step(run))",
+            "self._guarded(run, lambda: self._first_step(run)) if record.job.job_id > '8' else None",
+            " lost, 0 done twice",
+        ),
+        (
+            "assembly.py",
+            "_sync_folder(self.folder)\n\n    def discard",
+            PUBLISHES_AGAIN,
+            "0 lost, 24 done twice",
+        ),
+    ],
+    ids=["loses", "repeats"],
+)
+def test_a_dispatcher_that_loses_or_repeats_jobs_is_found(
+    project: Project, module: str, old: str, new: str, says: str
+) -> None:
+    source = project.folder / "source"
+    shutil.copytree(
+        ROOT / "reference_impl", source / "reference_impl", ignore=shutil.ignore_patterns("tests")
+    )
+    path = source / "reference_impl" / module
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    project.write("test_crowd.py", SCENARIO)
+
+    code, output = project.run(f"--source={source}")
+
+    assert code == 1
+    assert project.verdicts() == {"CROWD-01": "FAIL"}
+    assert says in output
