@@ -35,29 +35,13 @@ from harness.topologies.episodes import Episode
 from harness.topologies.process import Launcher
 from harness.topologies.processes import Child, Server
 from harness.topologies.settling import BETWEEN_LOOKS_S, EffectScanner, settle
+from harness.topologies.submission import Submission, job_of
 from harness.topologies.waits import Waits
 from harness.topologies.worker import Worker
 
 _END_EVENT = "assemble.job.settled"
 _HTTP_TIMEOUT_S = 60.0
 _numbers = itertools.count(1)
-
-
-class Submission:
-    """A job that was submitted and may still be on its way."""
-
-    def __init__(self, system: System, job: Job) -> None:
-        self._system = system
-        self.job = job
-
-    def settle(self) -> Outcome:
-        """Wait until nothing moves any more.
-
-        Raises:
-            Inconclusive: something keeps moving beyond the profile's bound.
-            SutFailed: a process ended by itself meanwhile.
-        """
-        return self._system.settle(self.job)
 
 
 class System(Waits):
@@ -279,26 +263,7 @@ class System(Waits):
         text = f"asks for the assembly of {episode.episode_id}"
         seq = self.journal.record("harness", "stimulus", text).seq
         answer = self._request(episode.episode_id, content)
-        trigger = self.profile.trigger
-        document: dict[str, Any] = {}
-        if answer.status == trigger.accepted:
-            try:
-                document = json.loads(answer.body)
-                document[trigger.job_id]
-            except (ValueError, KeyError, TypeError):
-                raise Inconclusive(
-                    f"the API accepted, but its answer has no {trigger.job_id!r}: {answer.body[:300]!r}"
-                ) from None
-        job = Job(
-            episode_id=episode.episode_id,
-            job_id=str(document.get(trigger.job_id, "")),
-            correlation_id=str(document.get(trigger.correlation_id, "")),
-            status=answer.status,
-            answer_s=answer.took_s,
-            expected_audio=episode.audio,
-            seq=seq,
-            in_crowd=in_crowd,
-        )
+        job = job_of(answer, episode, self.profile.trigger, seq=seq, in_crowd=in_crowd)
         self.jobs.append(job)
         return job
 
