@@ -87,7 +87,7 @@ class Wire(Enum):
 class World:
     """The deployment and what happened in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database_url: str = "") -> None:
         self.now = 1_000_000.0
         self.root = folder / "media"
         write_episode(self.root, segments=2, frames=10)
@@ -102,7 +102,7 @@ class World:
                 "TASKS_QUEUE": "q",
                 "JOB_LEASE_S": str(LEASE_S),
                 "JOB_OVERDUE_S": str(OVERDUE_S),
-                "DATABASE_URL": f"sqlite:///{folder / 'jobs.db'}",
+                "DATABASE_URL": database_url or f"sqlite:///{folder / 'jobs.db'}",
                 "WORKER_BREAKER_S": "0",
             }
         )

@@ -27,6 +27,8 @@ from reference_impl.tests.simulation import LEASE_S, OVERDUE_S, PLACES, Cloud, S
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reference_impl.tests.postgres import Postgres
+
 HISTORIES = int(os.environ.get("DISPATCH_HISTORIES", "200"))
 _MEMORY = Path("/dev/shm")  # a simulated crash does not need a real disk
 
@@ -44,10 +46,12 @@ SURPRISES = st.lists(
 class Histories(RuleBasedStateMachine):
     """One deployment and everything that can happen to it; judged when it has settled."""
 
+    new_database: Callable[[], str] = str  # the default: SQLite, in the history's folder
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="history-", dir=_MEMORY if _MEMORY.is_dir() else None))
-        self.world = World(self.folder)
+        self.world = World(self.folder, type(self).new_database())
 
     @initialize(api=APIS, cloud=CLOUD, wire=WIRE, surprises=SURPRISES)
     def begin(self, api: int, cloud: Cloud, wire: Wire, surprises: list[tuple[str, Surprise]]) -> None:
@@ -98,10 +102,10 @@ class Histories(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-def run(histories: int, **options: Any) -> None:
+def run(histories: int, *, kind: type[Histories] = Histories, **options: Any) -> None:
     """Run so many histories; raises what the first bad one, made as small as possible, fails with."""
     run_state_machine_as_test(
-        Histories,
+        kind,
         settings=settings(
             max_examples=histories,
             stateful_step_count=12,
@@ -116,6 +120,14 @@ def run(histories: int, **options: Any) -> None:
 @pytest.mark.parametrize("half", [1, 2])  # so that two test processes can share the work
 def test_every_history_ends_well(half: int) -> None:  # noqa: ARG001
     run(HISTORIES // 2)
+
+
+@pytest.mark.timeout(600)
+def test_histories_on_postgresql_end_well_too(postgres: Postgres) -> None:
+    class OnPostgresql(Histories):
+        new_database = postgres.new_database
+
+    run(HISTORIES // 10, kind=OnPostgresql)
 
 
 def claim_whatever(self: Store, job_id: str, route: str) -> Claim | None:
