@@ -160,13 +160,19 @@ class OtherTask(_Section):
 
 
 class Status(_Section):
-    """``[status]``: where the API tells how an episode's jobs are doing."""
+    """``[status]``: where the API tells how an episode's jobs are doing.
+
+    Attributes:
+        ended: the states in which nothing changes any more.
+        done: those of them in which the job has its effect; empty where the API does not tell them apart.
+    """
 
     path: EpisodePath
     jobs: str = "jobs"
     job_id: str = "job_id"
     state: str = "state"
     ended: tuple[str, ...] = ("done", "failed")
+    done: tuple[str, ...] = ()
 
 
 class WorkerEndpoint(_Section):

@@ -80,7 +80,7 @@ def _written_by_the_dispatcher(observations: Iterable[Observation]) -> Iterable[
     for o in observations:
         if o.kind == "log":
             yield f"a log line of the {o.source}", o.text
-        elif o.kind == "answer":
+        elif o.kind in {"answer", "state"}:
             yield f"an answer of the {o.source}", str(o.fields["body"])
         elif o.kind == "reply" and o.fields["forwarded"] and not o.fields["fault"]:
             yield "an answer of the worker", str(o.fields.get("reply_body_text", ""))

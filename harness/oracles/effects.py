@@ -54,6 +54,20 @@ def recovered(job: Job, effects: Sequence[Effect], way: Sequence[Step]) -> Findi
     )
 
 
+def told(jobs: Sequence[Job], states: Sequence[Observation]) -> Finding | None:
+    """The dispatcher's own store, where it was asked, says that each job is done: what lies in storage is recorded."""
+    last = {state.fields["job_id"]: state for state in states}
+    asked = [last[job.job_id] for job in jobs if job.job_id in last]
+    wrong = [state for state in asked if not state.fields["done"]]
+    if not wrong:
+        return None
+    return Finding(
+        expected="a job that is done by the API's account, too",
+        observed=f"it {wrong[0].text}" + (f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""),
+        oracle=_ORACLE,
+    )
+
+
 def one_each(jobs: Sequence[Job], effects: Sequence[Effect]) -> Finding | None:
     """Each of many jobs was accepted, and was assembled once and correctly: none lost, none done twice."""
     by_job: dict[tuple[str, str], list[Effect]] = {}

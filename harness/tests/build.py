@@ -100,6 +100,13 @@ def answer(job: Job = JOB, *, body: str | None = None) -> Fact:
     )
 
 
+def state(said: str = "done", *, job: Job = JOB, done: bool = True) -> Fact:
+    """The API says what has become of a job."""
+    text = f"says that job {job.job_id} is {said}" if said else f"does not know job {job.job_id}"
+    fields = {"job_id": job.job_id, "episode_id": job.episode_id, "state": said, "done": done, "body": said}
+    return Fact("api", "state", text, fields)
+
+
 def starts(role: str = "api") -> Fact:
     """A process is started."""
     return Fact(role, "process", "starts", {"starts": role})

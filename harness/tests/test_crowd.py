@@ -222,10 +222,16 @@ def test_a_small_crowd_on_a_bad_day(project: Project) -> None:
             PUBLISHES_AGAIN,
             "0 lost, 24 done twice",
         ),
+        (
+            "api.py",
+            '"state": record.state,',
+            '"state": "running",',
+            "it says that job ",
+        ),
     ],
-    ids=["loses", "repeats"],
+    ids=["loses", "repeats", "does not know"],
 )
-def test_a_dispatcher_that_loses_or_repeats_jobs_is_found(
+def test_a_dispatcher_that_loses_or_repeats_jobs_or_does_not_know_is_found(
     project: Project, module: str, old: str, new: str, says: str
 ) -> None:
     source = project.folder / "source"

@@ -6,7 +6,7 @@ import pytest
 
 from harness.model import Route
 from harness.oracles import effects
-from harness.tests.build import JOB, Fact, effect, effects_of, new_job
+from harness.tests.build import JOB, Fact, effect, effects_of, journal, new_job, state
 
 OTHER = new_job(2)
 REJECTED = replace(JOB, job_id="", status=503)
@@ -132,3 +132,30 @@ def test_both_ids_must_be_known_together(stranger: tuple[str, str]) -> None:
     assert effects.unexpected(
         [JOB], effects_of(effect(replace(JOB, episode_id=stranger[0], job_id=stranger[1])))
     )
+
+
+def test_the_store_says_that_the_job_is_done() -> None:
+    assert effects.told([JOB], journal(state())) is None
+    assert effects.told([JOB], journal(state("running", done=False), state())) is None  # the last word counts
+    assert effects.told([JOB], journal(state("running", job=OTHER, done=False))) is None
+    assert effects.told([JOB], []) is None  # evidence of old: nobody asked
+
+
+@pytest.mark.parametrize(
+    ("said", "observed"),
+    [
+        ("running", "it says that job job-1 is running"),
+        ("failed", "it says that job job-1 is failed"),
+        ("", "it does not know job job-1"),
+    ],
+)
+def test_a_store_that_knows_nothing_of_what_was_done(said: str, observed: str) -> None:
+    finding = effects.told([JOB], journal(state(said, done=False)))
+
+    assert finding is not None
+    assert (finding.expected, finding.observed) == ("a job that is done by the API's account, too", observed)
+    both = effects.told(
+        [JOB, OTHER], journal(state("lost", done=False), state("lost", job=OTHER, done=False))
+    )
+    assert both is not None
+    assert both.observed == "it says that job job-1 is lost, and 1 more"

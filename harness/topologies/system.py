@@ -26,7 +26,7 @@ from harness.oracles.cells import Cell
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile
 from harness.topologies import cell as cells
-from harness.topologies import crowd, episodes, http, redirect
+from harness.topologies import crowd, episodes, http, redirect, told
 from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
 from harness.topologies.crowd import Crowd
@@ -337,6 +337,7 @@ class System(Waits):
         )
         for server in self.servers:
             server.check_alive()
+        told.record(self.journal, self.profile.status, self._api.url, [job] if job else self.jobs)
         seen = self.journal.observations
         self.settled_at = len(seen)
         observations = tuple(journals.of_job(seen, job)) if job else seen
