@@ -173,6 +173,7 @@ class InProcess:
         self.mode = next((cell.mode for cell in chosen if cell.mode), Mode.PROD)
         text = f"asks for {len(names)} cells: {cells}"
         self.journal.record("harness", "stimulus", text, cells=names, again=self._again)
+        self._ledger.figure(f"cells, {cells}", len(names))
         for answer in self._decisions.run(chosen)["answers"]:
             count = len(answer["cells"])
             self.journal.record("api", "conduct", f"treats {count} of the cells alike", **answer)
