@@ -1,10 +1,10 @@
 """``dispatchcheck.toml`` → ``Profile``: how to start a system under test, and how to recognise what it does.
 
 Texts in ``[environment]``, ``[dev]``, ``[prod]``, ``[slow_assembly]``, ``[early_doubt]``, ``[api]``, ``[worker]`` and
-``[check_config]`` may hold placeholders in braces, filled in for each run: ``{source}`` (the folder that the
-profile calls its source), ``{python}`` (the interpreter that runs the harness), ``{run}`` (the run's own folder),
-``{storage}`` (where episodes are), ``{worker_url}`` (the gateway in front of the worker), ``{secret}``,
-``{project}``, ``{location}``, ``{queue}``, and in ``[slow_assembly]`` ``{bytes_per_s}``.
+``[check_config]``, and in the environment of ``[inprocess]``, may hold placeholders in braces, filled in for each run:
+``{source}`` (the folder that the profile calls its source), ``{python}`` (the interpreter that runs the harness),
+``{run}`` (the run's own folder), ``{storage}`` (where episodes are), ``{worker_url}`` (the gateway in front of the
+worker), ``{secret}``, ``{project}``, ``{location}``, ``{queue}``, and in ``[slow_assembly]`` ``{bytes_per_s}``.
 """
 
 from __future__ import annotations
@@ -190,12 +190,14 @@ class InProcess(_Section):
         job_id, episode_id: the members of the request to the worker that name the job and its episode.
         confirmation: the members of the JSON object with which the worker confirms a job, which may hold the
             placeholders ``{job_id}`` and ``{episode_id}``.
+        environment: variables added to those of the API; time-outs that a busy machine cannot reach, for example.
     """
 
     entry: Annotated[str, AfterValidator(_module_and_function)]
     job_id: str = "job_id"
     episode_id: str = "episode_id"
     confirmation: Confirmation
+    environment: Environment = {}
 
 
 class Storage(_Section):

@@ -44,6 +44,7 @@ path = "/api/{episode_id}/status"
 [inprocess]
 entry = "pkg.decide:dispatcher"
 confirmation = { id = "{job_id}" }
+environment = { PATIENCE = "60" }
 
 [storage]
 segment = "in/{episode_id}/{number:02}.wav"

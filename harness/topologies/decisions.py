@@ -57,7 +57,7 @@ from harness.topologies.world import AUDIO, Surroundings, World
 Dispatch = Callable[[str, str | None], str]
 Adapter = Callable[[Mapping[str, str], World], Dispatch]
 
-CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 5.0)
+CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 10.0)
 """No cell waits for anything: one that takes so long hangs. Tests wait for less."""
 _HANGING = 3  # so many, and the rest is not tried
 _LONGEST_ASSEMBLY_S = 1800.0
@@ -157,7 +157,8 @@ class Runner:
         values |= {"worker_url": WORKER_URL, "secret": SECRET}
         values |= {"project": PROJECT, "location": LOCATION, "queue": QUEUE}
         own = self._profile.dev if mode is Mode.DEV else self._profile.prod
-        return self._profile.fill({**self._profile.environment, **self._profile.prod, **own}, values)
+        added = self._profile.inprocess.environment if self._profile.inprocess else {}
+        return self._profile.fill({**self._profile.environment, **self._profile.prod, **own, **added}, values)
 
     def _hung(self, what: str) -> Conduct:
         self.hanging += 1
