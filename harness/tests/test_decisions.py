@@ -276,6 +276,23 @@ def test_a_dispatcher_that_ends_the_process_is_said_to_be_wrong(reference: Judge
     assert "it ended the process in the middle of a cell" in done.findings[0].observed
 
 
+def test_a_dispatcher_that_refuses_by_ending_the_process_has_refused(reference: Judged) -> None:
+    refusal = "    settings = Settings.from_environ(environ)"
+    ends = f"    if environ.get('APP_ENV') == 'prodution': raise SystemExit('no')\n{refusal}"
+    reference.change("decisions.py", refusal, ends)
+
+    assert reference.judge("app_env=misspelt", "app_env=prod").exit_code == 0
+
+
+def test_a_line_that_breaks_off_in_one_cell_is_not_read_in_the_next(reference: Judged) -> None:
+    breaks = "        print('=' * 80, 'DEV MODE WORKER CHECK:', 'event=', sep='\\n', end='') if run.job.title else 0"
+    reference.change("assembler.py", BEGINS, f"{breaks}\n{BEGINS}")
+
+    (finding,) = reference.judge("app_env=prod,request=titled", "app_env=prod").findings
+
+    assert "1 of them disagree" in finding.observed
+
+
 def test_a_cell_that_hangs_is_found_and_the_next_ones_run_all_the_same(
     reference: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,7 +99,8 @@ class Runner:
         """Run one cell, and look at what came of it."""
         given = classes.settings(at, worker_url=WORKER_URL, secret=SECRET)
         secret = given[Setting.SECRET] or ""
-        journal = self._log.journal = Journal()
+        journal = Journal()
+        self._log.begin(journal)
         self._world.begin(at, journal, secret=secret, queue=_QUEUE_NAME)
         episode_id, job_id = f"ep-{next(self._numbers)}", ""
         journal.record("harness", "stimulus", f"asks for the assembly of {episode_id}")
@@ -107,13 +108,13 @@ class Runner:
         with self._world.around(), _alarm():
             try:
                 dispatch = self._adapter(environ, self._world)
-            except Exception as problem:  # noqa: BLE001 - whatever it is, it does not start
+            except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever it is, it does not start
                 return Conduct(refused=secrets.mask(f"{type(problem).__name__}: {problem}", [secret]))
             except _Hangs:
                 return self._hung("to start")
             try:
                 job_id = str(dispatch(episode_id, classes.title(at)))
-            except Exception as problem:  # noqa: BLE001 - whatever it is, it is wrong
+            except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever it is, it is wrong
                 trouble = f"dispatch raised {type(problem).__name__}: {problem}"
             except _Hangs:
                 return self._hung("to take the job through the chain")
@@ -162,7 +163,7 @@ class Runner:
 
     def _hung(self, what: str) -> Conduct:
         self.hanging += 1
-        return Conduct(refused=f"it took longer than {CELL_WITHIN_S:g} s {what}")
+        return Conduct(flaws=(f"it took longer than {CELL_WITHIN_S:g} s {what}",))
 
     def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook: nothing in a decision opens a connection that the world does not answer."""
@@ -183,6 +184,12 @@ class _Log:
         stream = _Stream(self, name)
         self._streams.append(stream)
         return stream
+
+    def begin(self, journal: Journal) -> None:
+        """From now on lines go there."""
+        self.journal = journal
+        for stream in self._streams:
+            stream.begin()
 
     def end(self) -> None:
         """A line without an end is one, too."""
@@ -207,6 +214,10 @@ class _Stream(io.TextIOBase):
             for line in lines:
                 self._record(line)
         return len(text)
+
+    def begin(self) -> None:
+        with self._lock:
+            self._rest, self._reader = "", BannerReader()
 
     def end(self) -> None:
         with self._lock:
