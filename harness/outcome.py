@@ -35,19 +35,28 @@ class Answer:
     def must_be(self, *statuses: int) -> None:
         """The answer had one of these statuses."""
         wanted = " or ".join(map(str, statuses))
-        unmet = Finding(f"status {wanted}", f"status {self.status}: {self.body[:300]}")
+        unmet = Finding(f"status {wanted}", f"status {self.status}: {self.body[:300]}", oracle="answer")
         self.ledger.judge(f"answers {wanted}", None if self.status in statuses else unmet)
+
+    def must_be_a_success(self) -> None:
+        """The answer was a 2xx: which one says nothing."""
+        unmet = Finding(
+            "a status from 200 to 299", f"status {self.status}: {self.body[:300]}", oracle="answer"
+        )
+        self.ledger.judge("answers 2xx", None if 200 <= self.status < 300 else unmet)
 
     def must_mention(self, *words: str) -> None:
         """The answer's body contains each of the words."""
         missing = [word for word in words if word not in self.body]
-        found = Finding(f"{missing} to be mentioned", repr(self.body[:600])) if missing else None
-        self.ledger.judge(f"mentions {', '.join(words)}", found)
+        unmet = Finding(f"{missing} to be mentioned", repr(self.body[:600]), oracle="answer")
+        self.ledger.judge(f"mentions {', '.join(words)}", unmet if missing else None)
 
     def must_not_mention(self, *words: str) -> None:
         """The answer's body contains none of the words."""
         present = sum(word in self.body for word in words)  # counted, not shown: one of them may be a secret
-        unmet = Finding(f"{len(words)} word(s) not to be mentioned", f"{present} of them are")
+        unmet = Finding(
+            f"{len(words)} word(s) not to be mentioned", f"{present} of them are", oracle="answer"
+        )
         self.ledger.judge("does not mention what it must not", unmet if present else None)
 
 
@@ -120,8 +129,9 @@ class Outcome:
     def must_be_accepted(self) -> None:
         """The API accepted the job and gave it an id, within its bound."""
         job = self._job()
-        found = None if job.job_id else Finding("an accepted job with an id", f"HTTP {job.status}")
-        self.ledger.judge("is accepted", found or budget.answered_within(job, self.setup.answer_bound_s))
+        refused = Finding("an accepted job with an id", f"HTTP {job.status}", oracle="answer")
+        late = budget.answered_within(job, self.setup.answer_bound_s)
+        self.ledger.judge("is accepted", late if job.job_id else refused)
 
     def must_be_answered_within_the_bound(self) -> None:
         """The API answered within the bound that the profile states, whatever its dependencies did."""
@@ -166,6 +176,10 @@ class Outcome:
         """The API answered every request of the crowd within the bound that the profile states."""
         finding = budget.all_answered_within(self.jobs, self.setup.answer_bound_s)
         self.ledger.judge(f"answers {len(self.jobs)} requests in time", finding)
+
+    def must_not_be_lost(self) -> None:
+        """The job was assembled exactly once if the API accepted it, and not at all if it refused."""
+        self.ledger.judge("is not lost", effects.not_lost(self._job(), self.effects))
 
     def must_have_effects(self, count: int) -> None:
         """This many assemblies were finished in the whole run, each by the worker."""
@@ -229,6 +243,15 @@ class Outcome:
         """The API printed these lines in this order, letter for letter."""
         self.ledger.judge(f"prints {lines[0]!r}", self._on_a_stream(event_oracle.printed, lines))
 
+    def must_not_obey(self, text: str) -> None:
+        """Nothing in the log reads like an event and comes from this text, which stood in a request."""
+        lines = journals.log_lines(self.observations)
+        self.ledger.judge("lets no request write events", event_oracle.not_forged(lines, text))
+
+    def must_not_repeat(self, secret: str) -> None:
+        """A secret that somebody gave, right or wrong, is in nothing that the dispatcher wrote or answered."""
+        self.ledger.judge("does not repeat a secret", closing.secret_kept(self.observations, [secret]))
+
     def must_keep_the_secret(self) -> None:
         """The secret is in nothing that the dispatcher wrote or answered."""
         self.ledger.judge("keeps the secret", closing.secret_kept(self.observations, [self.setup.secret]))
@@ -236,8 +259,8 @@ class Outcome:
     def must_be_another_job_than(self, job_id: str) -> None:
         """The job has an id of its own."""
         same = self.job_id == job_id
-        finding = Finding("two jobs with ids of their own", f"both are {job_id!r}") if same else None
-        self.ledger.judge("is another job", finding)
+        finding = Finding("two jobs with ids of their own", f"both are {job_id!r}", oracle="answer")
+        self.ledger.judge("is another job", finding if same else None)
 
     def must_be_retried_with_back_off(self, times: int) -> None:
         """Cloud Tasks tried again that often, waiting longer each time, and the last attempt succeeded."""
@@ -248,8 +271,8 @@ class Outcome:
         """That many requests about the job arrived at the worker's gateway."""
         calls = [o.text for o in self.observations if o.kind == "request"]
         listed = ", ".join(calls) or "no request"
-        finding = None if len(calls) == times else Finding(f"{times} requests at the worker", listed)
-        self.ledger.judge(f"reaches the worker {times} times", finding)
+        finding = Finding(f"{times} requests at the worker", listed, oracle="wire")
+        self.ledger.judge(f"reaches the worker {times} times", None if len(calls) == times else finding)
 
     def must_call_the_worker_once(self) -> None:
         """One request reached the worker's gateway: a POST to the task's path, with the secret, about the job."""

@@ -10,6 +10,7 @@ One module for each layer; here is everything under one name. ``CATALOGUE`` hold
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.cloud_tasks import (
     CLOUD_TASKS_ANSWERS_GARBAGE,
+    CLOUD_TASKS_CREATED_BY_A_RETRY,
     CLOUD_TASKS_DELIVERS_TWICE,
     CLOUD_TASKS_DELIVERS_TWICE_AT_ONCE,
     CLOUD_TASKS_HALF_DONE,
@@ -47,6 +48,7 @@ from harness.faults.network import (
 )
 from harness.faults.points import CREATE_TASK_CALLED, DELIVERY_FAILED, WORKER_REQUESTED, Point, logged
 from harness.faults.process import (
+    API_DISK_FULL,
     API_KILLED,
     API_LOG_CLOSED,
     API_STARTED_TWICE,
@@ -89,6 +91,7 @@ from harness.faults.worker import (
 
 __all__ = [
     "API_CLOCK_STEPS_BACK",
+    "API_DISK_FULL",
     "API_KILLED",
     "API_LOG_CLOSED",
     "API_STARTED_TWICE",
@@ -96,6 +99,7 @@ __all__ = [
     "CLIENT_LIBRARY_MISSING",
     "CLOCKS_DISAGREE",
     "CLOUD_TASKS_ANSWERS_GARBAGE",
+    "CLOUD_TASKS_CREATED_BY_A_RETRY",
     "CLOUD_TASKS_CREATES_LATE",
     "CLOUD_TASKS_DELIVERS_TWICE",
     "CLOUD_TASKS_DELIVERS_TWICE_AT_ONCE",

@@ -123,6 +123,16 @@ CLOUD_TASKS_REPLY_LOST = (
     ),
 )
 """The task was created, and the caller cannot know."""
+CLOUD_TASKS_CREATED_BY_A_RETRY = Fault(
+    "cloud-tasks-created-by-a-retry",
+    Layer.CLOUD_TASKS,
+    Party.CLOUD_TASKS,
+    Applied.YES,
+    Observed.ERROR,
+    "a proxy repeats a call whose reply was lost, and passes on the answer to the second one",
+    reason="already-exists",
+    grpc_code="ALREADY_EXISTS",
+)
 
 CLOUD_TASKS_RESETS = Fault(
     "cloud-tasks-resets",

@@ -60,6 +60,16 @@ WORKER_DISK_FULL = Fault(
     reason="os-error",
     means=Means.FULL_DISK,
 )
+API_DISK_FULL = Fault(
+    "api-disk-full",
+    Layer.PROCESS,
+    Party.API,
+    Applied.NO,
+    Observed.ERROR,
+    "the volume with the API's own files is full",
+    reason="os-error",
+    means=Means.FULL_DISK,
+)
 API_LOG_CLOSED = Fault(
     "api-log-closed",
     Layer.PROCESS,

@@ -44,6 +44,7 @@ WORKER_INTERNAL_ERROR = _answer(500, "the worker raises before it does anything"
 WORKER_UNAVAILABLE = _answer(503, "the reverse proxy before the worker has no upstream")
 WORKER_UNAUTHORIZED = _answer(401, "the secret was rotated on one side only")
 WORKER_NOT_FOUND = _answer(404, "the worker runs a version without the end point")
+WORKER_REDIRECTS = _answer(302, "an identity proxy before the worker sends everybody to its login page")
 WORKER_HANGS = Fault(
     "worker-hangs",
     Layer.WORKER,
@@ -147,6 +148,7 @@ WORKER_FAILS = (
     WORKER_NO_SUCH_HOST,
     WORKER_UNAUTHORIZED,
     WORKER_NOT_FOUND,
+    WORKER_REDIRECTS,
     WORKER_INTERNAL_ERROR,
     WORKER_UNAVAILABLE,
     WORKER_HANGS,

@@ -33,7 +33,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # The seed's lines for development, each with the event name under which oracles find it.
 _SEED_LINES: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"DEV MODE: Sending (?P<path>/\S*) to worker server at (?P<url>\S+)$"),
+        re.compile(r"DEV MODE: Sending (?P<path>/\S*) to worker server at (?P<url>\S.*)$"),
         "dev.sending_to_worker",
     ),
     (re.compile(r"DEV MODE: Worker config invalid or not a worker task$"), "dev.worker_not_used"),

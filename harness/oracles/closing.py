@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from harness import journal as journals
 from harness.errors import Finding, Inconclusive, Violation
 from harness.model import Hidden, Job, Observation
-from harness.oracles import effects, route, secrets
+from harness.oracles import effects, events, route, secrets
 
 
 def judge(
@@ -42,6 +42,7 @@ def judge(
         _raise(route.disagreement(route.witnesses(mine, route.hidden_during(hidden, mine))))
         _raise(route.claimed_too_early(mine))
     _raise(effects.unexpected(jobs, journals.effects(observations), given))
+    _raise(events.of_strangers(journals.events(observations), _episodes(observations, jobs, given)))
     requests = [o for o in observations if o.kind == "request"]
     _raise(effects.corroborated(journals.effects(observations), requests))
     _raise(secret_kept(observations, planted))
@@ -60,6 +61,14 @@ def judge(
 def secret_kept(observations: Iterable[Observation], planted: Iterable[str]) -> Finding | None:
     """The planted secrets are in nothing that the dispatcher wrote or answered."""
     return secrets.hunt(_written_by_the_dispatcher(observations), planted)
+
+
+def _episodes(
+    observations: Iterable[Observation], jobs: Iterable[Job], given: Iterable[tuple[str, str]]
+) -> set[str]:
+    """Every episode that the harness has asked for, in whatever way."""
+    asked = " ".join(o.text for o in observations if o.kind == "stimulus")
+    return {*asked.split(), *(job.episode_id for job in jobs), *(episode_id for episode_id, _ in given)}
 
 
 def _came_too_late(observations: Iterable[Observation], settled_at: int) -> None:

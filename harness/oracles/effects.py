@@ -12,6 +12,7 @@ from harness.errors import Finding
 from harness.model import Effect, Job, Observation, Result, Route, Step
 
 _ORACLE = "effects"
+_OFTEN = 5
 
 
 def of(job: Job, effects: Sequence[Effect]) -> list[Effect]:
@@ -88,6 +89,32 @@ def one_each(jobs: Sequence[Job], effects: Sequence[Effect]) -> Finding | None:
         if jobs
         else "no job was asked for",
         nearest=f"for example {wrong[0]}" if wrong else "",
+        oracle=_ORACLE,
+    )
+
+
+def not_lost(job: Job, effects: Sequence[Effect]) -> Finding | None:
+    """An accepted job was assembled once; one that was refused, which has no id, was not assembled."""
+    if job.job_id:
+        return exactly_one(job, effects)
+    return none(of(job, effects))
+
+
+def in_vain(ends: Sequence[Observation], within_s: float) -> Finding | None:
+    """The job would not end, although Cloud Tasks has delivered it again and again, each time in vain.
+
+    Where it was tried less often, the machine may be slow, and nothing is known.
+
+    Args:
+        ends: how the deliveries of its task ended.
+        within_s: how long was waited.
+    """
+    failed = [end for end in ends if end.fields["outcome"] == "failed"]
+    if len(failed) < _OFTEN or len(failed) != len(ends):
+        return None
+    return Finding(
+        expected=f"a job that ends within {within_s:g} s",
+        observed=f"its task was delivered {len(failed)} times, each time in vain; the last: {failed[-1].text}",
         oracle=_ORACLE,
     )
 

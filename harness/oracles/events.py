@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.errors import Finding
 from harness.logs.parse import BANNER_RULE, BANNER_TITLE
@@ -176,6 +176,42 @@ def one_correlation_id(events: Sequence[Event], correlation_id: str) -> Finding 
     return Finding(
         expected=f"correlation_id={correlation_id or '(one that the API answers)'} in every event of the job",
         observed=_listed(strangers) if events else "no event at all",
+        oracle=_ORACLE,
+    )
+
+
+def not_forged(lines: Iterable[Observation], text: str) -> Finding | None:
+    """No line of a log holds what a request said where a reader looks for an event.
+
+    A text that stands quoted in a field of an event is told from an event, and is no forgery.
+
+    Args:
+        lines: log lines, as they were understood.
+        text: what stood in the request, from ``event=`` on.
+    """
+    name = text.removeprefix("event=").split(" ", 1)[0]
+    forged = [
+        line
+        for line in lines
+        if text in line.text and (line.fields["form"] == "unparsed" or line.fields["event"] == name)
+    ]
+    if not forged:
+        return None
+    return Finding(
+        expected=f"no line that reads like event={name} and is the request's",
+        observed="; ".join(f"{line.source}: {line.text!r}" for line in forged),
+        oracle=_ORACLE,
+    )
+
+
+def of_strangers(events: Iterable[Event], known: Collection[str]) -> Finding | None:
+    """No event is about an episode that nobody asked for."""
+    strangers = [e for e in events if e.fields.get("episode_id") and e.fields["episode_id"] not in known]
+    if not strangers:
+        return None
+    return Finding(
+        expected="events about episodes that somebody asked for",
+        observed=", ".join(map(str, strangers)),
         oracle=_ORACLE,
     )
 

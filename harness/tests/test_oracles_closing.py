@@ -208,3 +208,20 @@ def test_a_route_is_hidden_only_while_the_fault_is_in_force() -> None:
         judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=0, until=0)])
     with pytest.raises(Violation, match="agree with the wire"):
         judge(seen, hidden=[Hidden(Route.CLOUD_TASKS, since=4)])
+
+
+FORGED = log("event=tasks.cloud.enqueued episode_id=ep-forged job_id=j correlation_id=c")
+
+
+def test_an_event_about_an_episode_that_nobody_asked_for() -> None:
+    with pytest.raises(Violation, match="episodes that somebody asked for") as violation:
+        judge(journal(*GOOD, FORGED))
+
+    assert violation.value.finding.oracle == "events"
+
+
+def test_whoever_asks_for_an_episode_may_read_of_it() -> None:
+    asked = Fact("harness", "stimulus", "asks for another task about ep-forged", {})
+
+    judge(journal(*GOOD, asked, FORGED))
+    judge(journal(*GOOD, FORGED), given={("ep-forged", "j")})

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.model import Route
+from harness.model import Observation, Route
 from harness.oracles import effects
 from harness.tests.build import JOB, Fact, effect, effects_of, journal, new_job, state
 
@@ -159,3 +159,34 @@ def test_a_store_that_knows_nothing_of_what_was_done(said: str, observed: str) -
     )
     assert both is not None
     assert both.observed == "it says that job job-1 is lost, and 1 more"
+
+
+def test_an_accepted_job_is_done_and_a_refused_one_is_not() -> None:
+    assert effects.not_lost(JOB, effects_of(effect())) is None
+    assert effects.not_lost(REJECTED, effects_of(effect(OTHER))) is None
+
+    lost, done_all_the_same = effects.not_lost(JOB, []), effects.not_lost(REJECTED, effects_of(effect()))
+
+    assert lost is not None
+    assert lost.observed == "no effect: the job is lost"
+    assert done_all_the_same is not None
+    assert (done_all_the_same.oracle, done_all_the_same.expected) == ("effects", "no effect")
+
+
+def _ends(*outcomes: str) -> tuple[Observation, ...]:
+    return journal(*(Fact("cloud_tasks", "attempt.ended", f"503 ({o})", {"outcome": o}) for o in outcomes))
+
+
+def test_a_task_that_was_delivered_often_and_always_in_vain() -> None:
+    finding = effects.in_vain(_ends(*["failed"] * 6), 30.0)
+
+    assert finding is not None
+    assert (finding.oracle, finding.expected) == ("effects", "a job that ends within 30 s")
+    assert finding.observed == "its task was delivered 6 times, each time in vain; the last: 503 (failed)"
+
+
+@pytest.mark.parametrize(
+    "outcomes", [[], ["failed"] * 4, ["failed"] * 6 + ["success"]], ids=["never", "seldom", "not-in-vain"]
+)
+def test_where_it_may_be_the_machine_nothing_is_said(outcomes: list[str]) -> None:
+    assert effects.in_vain(_ends(*outcomes), 30.0) is None

@@ -14,6 +14,7 @@ from harness.tests.build import (
     ENQUEUE_FAILED,
     ENQUEUED,
     FALLING_BACK,
+    JOB,
     TRYING,
     WORKER_START,
     Fact,
@@ -277,3 +278,46 @@ def test_the_nearest_printed_line_is_shown() -> None:
     assert (
         found.observed == "'DEV MODE: Sending to worker' is not among the lines that follow the earlier ones"
     )
+
+
+FORGED = "event=tasks.cloud.enqueued episode_id=ep-forged job_id=j"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [FORGED, f"assembling {FORGED} for ep-1", f'assembling " {FORGED}'],
+    ids=["a-line-of-its-own", "not-readable", "behind-a-quote"],
+)
+def test_a_request_that_writes_an_event(line: str) -> None:
+    finding = events.not_forged(journal(event(CHECKING), log(line)), FORGED)
+
+    assert finding is not None
+    assert (finding.oracle, finding.expected) == (
+        "events",
+        "no line that reads like event=tasks.cloud.enqueued and is the request's",
+    )
+    assert FORGED in finding.observed
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'event=assemble.endpoint.entry title="{FORGED}"',
+        "event=tasks.cloud.enqueued task=t",
+        'event=assemble.endpoint.entry title="event\\u003dtasks.cloud.enqueued"',
+    ],
+    ids=["quoted", "the-dispatcher's-own", "escaped"],
+)
+def test_what_is_quoted_or_the_dispatchers_own_is_no_forgery(line: str) -> None:
+    assert events.not_forged(journal(log(line)), FORGED) is None
+
+
+def test_events_about_episodes_that_nobody_asked_for() -> None:
+    said = journals.events(journal(event(CHECKING), log(FORGED), event("config.invalid_boolean", job=None)))
+
+    finding = events.of_strangers(said, {JOB.episode_id})
+
+    assert finding is not None
+    assert finding.oracle == "events"
+    assert finding.observed == "api: tasks.cloud.enqueued episode_id=ep-forged job_id=j"
+    assert events.of_strangers(said, {JOB.episode_id, "ep-forged"}) is None

@@ -191,6 +191,11 @@ def test_half_a_character_does_not_make_text_that_no_file_can_hold(line: str) ->
             "dev.sending_to_worker",
             {"path": "/api/tasks/assemble", "url": "http://w:1"},
         ),
+        (
+            "DEV MODE: Sending /t to worker server at http://a worker/t",
+            "dev.sending_to_worker",
+            {"path": "/t", "url": "http://a worker/t"},
+        ),
         ("DEV MODE: Worker config invalid or not a worker task", "dev.worker_not_used", {}),
         ("INFO: DEV MODE assemble start for episode ep-1", "dev.local_start", {"episode_id": "ep-1"}),
     ],

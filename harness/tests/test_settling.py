@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import Inconclusive
+from harness.errors import Inconclusive, Violation
 from harness.journal import Journal
 from harness.model import Job
 from harness.profile import Storage
@@ -29,8 +29,9 @@ def run(
     stuck_after_s: float = 0.2,
     quiet_s: float = 0.01,
     jobs: tuple[Job, ...] = (JOB,),
+    journal: Journal | None = None,
 ) -> bool:
-    journal = Journal()
+    journal = journal or Journal()
     if ended:
         journal.record("storage", "effect", "assembled", **effect_fields())
     return settle(
@@ -82,6 +83,19 @@ def test_what_never_stops_moving_is_inconclusive_and_named(tmp_path: Path) -> No
         run(tmp_path, ended=True, moving=lambda: "a retry", within_s=0.3)
     with pytest.raises(Inconclusive, match="still moving: 1 caller"):
         run(tmp_path, ended=True, hanging=lambda: "1 caller", within_s=0.3, stuck_after_s=60)
+
+
+def test_a_job_that_does_not_end_however_often_it_is_delivered_is_a_violation(tmp_path: Path) -> None:
+    journal = Journal()
+    for _ in range(6):
+        journal.record("cloud_tasks", "attempt.ended", "503 (failed)", outcome="failed")
+
+    with pytest.raises(
+        Violation, match=r"a job that ends within 0\.3 s; .*delivered 6 times, each time in vain"
+    ):
+        run(tmp_path, ended=False, moving=lambda: "a retry", within_s=0.3, journal=journal)
+    with pytest.raises(Inconclusive):
+        run(tmp_path, ended=True, moving=lambda: "a retry", within_s=0.3, journal=journal)
 
 
 def test_a_manifest_that_is_written_again_is_another_effect(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ _SIGNALS = {
     Means.SIGTERM: signal.SIGTERM,
     Means.SIGSTOP: signal.SIGSTOP,
 }
-_FULL_AT_BYTES = 1_000_000
-FILLS_THE_DISK_S = 2 * _FULL_AT_BYTES / 16_000
+# At the worker, an episode does not fit while its own small files still do. At the API nothing fits any more.
+_FULL_AT_BYTES = {Party.WORKER: 1_000_000, Party.API: 1}
+FILLS_THE_DISK_S = 2 * _FULL_AT_BYTES[Party.WORKER] / 16_000
 """Seconds of audio, of 16,000 bytes each, that do not fit on a full disk."""
 _ANSWERS_WITHIN_S = 5.0
 _DIES_WITHIN_S = 5.0
@@ -118,7 +119,7 @@ class Afflictions:
     @property
     def disk_full(self) -> bool:
         """Whether an assembly has to be large to meet the end of the disk."""
-        return any(fault.means is Means.FULL_DISK for fault in self._in_force)
+        return self.suffers(Means.FULL_DISK, Party.WORKER)
 
     def cold(self, party: Party) -> bool:
         """Whether a process has to be started afresh, because its loader or its imports are part of the fault."""
@@ -160,7 +161,7 @@ class Afflictions:
             case Means.SIGSTOP:
                 server.signal(signal.SIGSTOP)
             case Means.FULL_DISK:
-                server.limit_files(_FULL_AT_BYTES)
+                server.limit_files(_FULL_AT_BYTES[fault.strikes])
             case Means.CLOSED_LOG:
                 server.hang_up_log()
                 self.mute = self.mute or fault.strikes is Party.API

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from harness import journal as journals
 from harness.clock import Deadline, pause
-from harness.errors import Inconclusive
+from harness.errors import Inconclusive, Violation
 from harness.journal import Journal
 from harness.model import Job
+from harness.oracles import effects
 from harness.profile import Storage
 from harness.topologies import episodes
 from harness.topologies.process import Process, quiet
@@ -114,6 +115,7 @@ def settle(
         Whether every accepted job has ended.
 
     Raises:
+        Violation: a job had not ended after ``within_s``, although Cloud Tasks had delivered it often enough.
         Inconclusive: something was still moving after ``within_s``; the message says what.
     """
     deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
@@ -139,6 +141,9 @@ def settle(
         if looks >= enough:
             return ended
         if deadline.passed:
+            ends = [o for o in journal.observations if o.kind == "attempt.ended"]
+            if not ended and (finding := effects.in_vain(ends, within_s)):
+                raise Violation(finding)
             raise Inconclusive(
                 f"the run did not settle within {within_s:g} s; still moving: "
                 f"{outside or inside or hanging() or 'a job has no effect yet'}. "

@@ -190,7 +190,7 @@ class System(Waits):
             Its exit status, and what it wrote last.
         """
         began = time.monotonic()
-        finding, text, status = Finding("an API that refuses to start", "it started"), "", 0
+        finding, text, status = Finding("an API that refuses to start", "it started", oracle="process"), "", 0
         try:
             self.start()
         except SutFailed as failure:

@@ -49,13 +49,14 @@ class Worker(WorkerDependency):
         """The body of a good request about an episode made for the purpose; members replace or add to it."""
         episode = self._system.make_episode()
         job_id = f"job-{secrets.token_hex(8)}"
-        self._system.given.add((episode.episode_id, job_id))
-        return {
+        body = {
             "job_id": job_id,
             "episode_id": episode.episode_id,
             "correlation_id": f"c-{secrets.token_hex(8)}",
             **members,
         }
+        self._system.given.add((str(body["episode_id"]), job_id))
+        return body
 
     def kill(self) -> None:
         """End the worker as a crash of its machine does: SIGKILL, no last word."""

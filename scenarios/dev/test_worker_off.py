@@ -67,6 +67,19 @@ def test_every_name_of_development_keeps_away_from_cloud_tasks(dev: System, name
     outcome.must_not_reach_cloud_tasks()
 
 
+@scenario("DEV-LOCAL-06", requires=["DEV-01"])
+def test_a_queue_in_the_environment_changes_nothing(dev: System) -> None:
+    """A developer's environment may name production's queue: nothing reaches Cloud Tasks all the same."""
+    dev.config.set(Setting.PROJECT, "podcast-check")
+    dev.config.set(Setting.LOCATION, "us-west1")
+    dev.config.set(Setting.QUEUE, "assemble")
+
+    outcome = dev.assemble().settle()
+
+    outcome.must_take(Route.WORKER_DIRECT)
+    outcome.must_not_reach_cloud_tasks()
+
+
 @scenario("DEV-LOCAL-05", requires=["DEV-06"])
 def test_another_task_is_never_sent_to_the_worker(dev: System) -> None:
     """A task whose path is not a worker task runs locally, however the worker is configured."""

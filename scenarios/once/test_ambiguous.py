@@ -22,6 +22,17 @@ def test_the_task_was_created_and_the_reply_was_lost(prod: System, fault: Fault)
     outcome.must_carry_the_same_payload_everywhere()
 
 
+@scenario("ONCE-ENQUEUE-04", requires=["ONCE-02", "LOG-03"], level="extended")
+def test_a_task_that_is_there_already_is_a_task(prod: System) -> None:
+    """Where Cloud Tasks says that the job's task exists, the job is handed over, and nobody else is called."""
+    prod.cloud_tasks.inject(faults.CLOUD_TASKS_CREATED_BY_A_RETRY)
+
+    outcome = prod.assemble().settle()
+
+    outcome.must_take(Route.CLOUD_TASKS)
+    outcome.must_have_one_effect(on=Route.CLOUD_TASKS)
+
+
 @scenario("ONCE-DIRECT-01", requires=["ONCE-03", "ONCE-01"], level="extended")
 @pytest.mark.parametrize("fault", faults.WORKER_REPLY_LOST, ids=str)
 def test_the_worker_did_the_job_and_its_answer_was_lost(prod: System, fault: Fault) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness import Route, System, faults, scenario
 
 
@@ -27,7 +29,7 @@ def test_the_api_dies_in_the_middle_of_an_inline_job(prod: System) -> None:
     prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
     prod.worker.inject(faults.WORKER_UNAVAILABLE)
     job = prod.assemble()
-    prod.wait_for("assemble.inline.start", by="api")
+    prod.wait_for_work(job)
 
     prod.inject(faults.API_KILLED)
     prod.cloud_tasks.heal()
@@ -55,7 +57,7 @@ def test_cloud_tasks_retries_a_worker_that_died(prod: System) -> None:
     """When the worker dies in the middle of a job, Cloud Tasks tries again, and the job is done, once."""
     prod.config.slow_assembly(seconds=0.8)
     job = prod.assemble()
-    prod.wait_for("worker.assemble.start", by="worker")
+    prod.wait_for_work(job)
 
     prod.inject(faults.WORKER_KILLED)
     prod.worker.start()
@@ -65,11 +67,12 @@ def test_cloud_tasks_retries_a_worker_that_died(prod: System) -> None:
 
 
 @scenario("WORK-STOP-01", requires=["WORK-05", "ONCE-01"])
-def test_a_worker_that_is_asked_to_stop_loses_nothing(prod: System) -> None:
+@pytest.mark.parametrize("seconds", [0.8, 2.5], ids=["soon-done", "not-soon-done"])
+def test_a_worker_that_is_asked_to_stop_loses_nothing(prod: System, seconds: float) -> None:
     """On SIGTERM the worker finishes or gives back what it is doing; the job is done, once."""
-    prod.config.slow_assembly(seconds=0.8)
+    prod.config.slow_assembly(seconds)
     job = prod.assemble()
-    prod.wait_for("worker.assemble.start", by="worker")
+    prod.wait_for_work(job)
 
     prod.inject(faults.WORKER_TERMINATED)
     prod.worker.start()

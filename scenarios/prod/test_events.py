@@ -37,10 +37,10 @@ def test_events_are_json_under_cloud_run(prod: System) -> None:
 
     outcome = prod.assemble().settle()
 
-    outcome.must_take(Route.CLOUD_TASKS)
     outcome.must_be_logged_for_cloud_run(
         "assemble.endpoint.entry", "assemble.service.checking_cloud_tasks", "tasks.cloud.enqueued"
     )
+    outcome.must_take(Route.CLOUD_TASKS)
 
 
 @scenario("LOG-JSON-02", requires=["CONF-08"], level="extended")
@@ -69,6 +69,7 @@ def test_a_title_cannot_forge_an_event(prod: System, title: str) -> None:
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
     outcome.must_not_log("tasks.cloud.enqueued")
+    outcome.must_not_obey(FORGED)
 
 
 @scenario("LOG-MISCONFIG-01", requires=["PROD-09"])

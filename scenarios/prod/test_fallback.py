@@ -132,3 +132,28 @@ def test_a_client_without_credentials_is_a_failed_route(prod: System) -> None:
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
     outcome.must_log_a_reason_before("assemble.service.trying_worker_direct")
     outcome.must_have_one_effect(on=Route.WORKER_DIRECT)
+
+
+@scenario("PROD-FALLBACK-10", requires=["PROD-03", "PROD-05"])
+def test_the_worker_is_called_again_after_it_recovers(prod: System) -> None:
+    """A worker that did not answer in time once is called again for a later job, without a restart."""
+    prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
+    prod.worker.inject(faults.WORKER_HANGS.once())
+
+    during = prod.assemble().settle()
+    after = prod.assemble().settle()
+
+    during.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
+    after.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
+    after.must_have_one_effect(on=Route.WORKER_DIRECT)
+
+
+@scenario("PROD-STORE-01", requires=["ONCE-01"])
+def test_a_job_that_cannot_be_kept_is_refused(prod: System) -> None:
+    """When the API's disk is full a job is either done or refused, and never accepted and lost."""
+    prod.inject(faults.API_DISK_FULL)
+
+    outcome = prod.assemble().settle()
+
+    outcome.must_be_answered_within_the_bound()
+    outcome.must_not_be_lost()

@@ -13,7 +13,7 @@ def test_a_request_is_assembled_and_both_ends_are_logged(prod: System) -> None:
     answer = prod.worker.post(prod.worker.task())
     outcome = prod.settle()
 
-    answer.must_be(200)
+    answer.must_be_a_success()
     outcome.must_log_once("worker.assemble.start", by="worker")
     outcome.must_log_once("worker.assemble.done", by="worker")
     outcome.must_not_log("worker.assemble.failed")
@@ -64,7 +64,7 @@ def test_a_bad_body_is_named_and_harms_nothing(prod: System, content: bytes, fie
 
     refused.must_be(400, 422)
     refused.must_mention(field)
-    served.must_be(200)
+    served.must_be_a_success()
     outcome.must_log("worker.request.rejected", by="worker")
     outcome.must_have_effects(1)
 
@@ -77,5 +77,5 @@ def test_a_body_that_is_too_large_is_refused(prod: System) -> None:
     outcome = prod.settle()
 
     refused.must_be(413)
-    served.must_be(200)
+    served.must_be_a_success()
     outcome.must_have_effects(1)
