@@ -6,7 +6,7 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: verify test check tools images clean lock help architecture soak stability
+.PHONY: verify test check tools images clean lock help architecture soak stability prove
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ lock: ## resolve the dependencies again and write requirements.lock, and the ima
 	  uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 	    -c requirements.lock $$each/requirements.txt -o $$each/requirements.lock || exit 1; \
 	done
+
+prove: $(STAMP) ## run the scenarios against every known-bad and every equivalent dispatcher; writes the kill matrix
+	$(BIN)/dispatchcheck prove
 
 soak: $(STAMP) ## 5,000 random histories of the reference dispatcher (about half an hour); prints the seed
 	$(BIN)/python -m reference_impl.tests.soak --histories 5000

@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import evidence, profile
 from harness.errors import HarnessError, UsageError
 from harness.model import Verdict
+from harness.proving import command as proving
 from harness.survey import add_command
 from reports.commands import add_commands
 
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--shard", metavar="I/N", help="run only part I of N, alike on every machine")
     verify.add_argument("--shard-durations", type=Path, help="results.json of an earlier run, to divide by")
     verify.set_defaults(run=_verify)
+    proving.add_command(commands)
     add_commands(commands)
     add_command(commands)
     fake = commands.add_parser(

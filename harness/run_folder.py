@@ -43,7 +43,7 @@ class RunFolder:
         if self._facts:
             return
         environment = identity.environment()
-        identities = self._identities()
+        identities = self.identities()
         self._facts = {
             "name": self._run.name,
             "profile": identities["sut"]["name"],
@@ -81,7 +81,8 @@ class RunFolder:
         sealed.seal(self._run)
         return write_all(self._run, self._requirements)
 
-    def _identities(self) -> dict[str, Any]:
+    def identities(self) -> dict[str, Any]:
+        """What was judged, by which profile, suites and harness: names, versions and digests."""
         try:
             judged = profile.load(self._profile_path, source=self._source)
             sut = {

@@ -9,4 +9,5 @@ pytest_plugins = [
     "harness.plugin.pace",
     "harness.plugin.verdicts",
     "harness.plugin.session",
+    "harness.plugin.serving",
 ]

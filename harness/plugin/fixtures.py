@@ -21,7 +21,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if info is None:
         return
     state = item.config.stash[STATE]
-    claimed = state.workshop().profile.profile.capabilities
+    claimed = state.workshop(item).profile.profile.capabilities
     needed = {state.requirements[id_].capability for id_ in info.requires} - {""}
     missing = sorted(needed - set(claimed))
     if missing:
@@ -32,7 +32,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def scenario_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ScenarioRun]:
     """The run of the scenario that asks for it."""
     state = request.config.stash[STATE]
-    run = request.node.stash[RUN] = ScenarioRun(state.workshop(), tmp_path / "run")
+    run = request.node.stash[RUN] = ScenarioRun(state.workshop(request.node), tmp_path / "run")
     run.ledger.on_check = allure_report.step
     yield run
     try:

@@ -10,7 +10,7 @@ from harness.errors import NotApplicable, UsageError
 from harness.matrix import Cells
 from harness.model import Verdict
 from harness.oracles.cells import Cell, cell
-from harness.plugin.state import options_again
+from harness.plugin.state import STATE, options_again
 from harness.run import ScenarioRun
 from harness.topologies.inprocess import InProcess
 
@@ -68,4 +68,5 @@ def _runs(item: pytest.Item, only: Cell) -> bool:
 def _again(item: pytest.Item) -> str:
     """The command that runs one cell of a scenario's file alone."""
     file = item.nodeid.split("::")[0]
-    return " ".join(["pytest", *options_again(item.config), shlex.quote(file), "--cell='{cell}'"])
+    options = options_again(item.config, item.config.stash[STATE].target_of(item))
+    return " ".join(["pytest", *options, shlex.quote(file), "--cell='{cell}'"])

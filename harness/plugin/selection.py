@@ -70,7 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remember which scenarios were selected, to notice those that leave no verdict."""
     state = session.config.stash[STATE]
-    state.selected.update(item.nodeid for item in session.items if info_of(item))
+    state.selected.update(
+        item.nodeid for item in session.items if info_of(item) and state.target_of(item) == state.target
+    )
     state.begin(session.config)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ STATE = pytest.StashKey["State"]()
 RUN = pytest.StashKey[ScenarioRun]()
 RESULT = pytest.StashKey[ScenarioResult]()
 FINDING = pytest.StashKey[Finding]()
+TARGET = pytest.StashKey["Target"]()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a test is judged for: whose source, by which profile, and the run folder that its evidence goes to.
+
+    One for all tests, unless a test has its own in ``TARGET``.
+    """
+
+    run: Path
+    profile_path: Path
+    source: Path | None
 
 
 class State:
@@ -36,14 +50,14 @@ class State:
 
     def __init__(self, config: pytest.Config) -> None:
         root = config.rootpath
-        given = config.getoption("dc_profile")
-        self.profile_path = Path(given) if given else root / PROFILE
-        self._source = config.getoption("dc_source")
+        given, source = config.getoption("dc_profile"), config.getoption("dc_source")
+        profile_path = Path(given) if given else root / PROFILE
         self.requirements = _load_requirements(root)
         worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
         self.is_controller = worker_input is None
         folder = worker_input[RUN_INPUT] if worker_input else config.getoption("dc_run_folder")
         self.run = Path(folder) if folder else root / "reports" / "out" / evidence.new_run_name()
+        self.target = Target(self.run, profile_path, Path(source) if source else None)
         if self.is_controller and any((self.run / "evidence").glob("*")):
             raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
         self.selected: set[str] = set()
@@ -53,17 +67,26 @@ class State:
         self.folder = RunFolder(
             self.run,
             requirements=self.requirements,
-            profile_path=self.profile_path,
-            source=Path(self._source) if self._source else None,
+            profile_path=profile_path,
+            source=self.target.source,
             suites=root / SCENARIOS,
         )
         self._workshop: Workshop | None = None
+        self._at_work_for: Target | None = None
 
-    def workshop(self) -> Workshop:
-        """What the scenarios of this process share."""
-        if self._workshop is None:
-            source = Path(self._source) if self._source else None
-            self._workshop = Workshop(profile.load_to_run(self.profile_path, source=source))
+    def target_of(self, item: pytest.Item) -> Target:
+        """What the test is judged for."""
+        return item.stash.get(TARGET, self.target)
+
+    def workshop(self, item: pytest.Item) -> Workshop:
+        """What the scenarios of this process share, for the system under test that this one judges."""
+        target = self.target_of(item)
+        if self._workshop is None or self._at_work_for != target:
+            judged = profile.load_to_run(target.profile_path, source=target.source)
+            if self._workshop is None:
+                self._workshop = Workshop(judged)
+            self._workshop.turn_to(judged)
+            self._at_work_for = target
         return self._workshop
 
     def begin(self, config: pytest.Config) -> None:
@@ -113,13 +136,11 @@ def evidence_folder(item: pytest.Item) -> Path:
     """Where the evidence of a test goes."""
     info = info_of(item)
     name = evidence.folder_name(info.id if info else item.name, item.nodeid)
-    return item.config.stash[STATE].run / "evidence" / name
+    return item.config.stash[STATE].target_of(item).run / "evidence" / name
 
 
-def options_again(config: pytest.Config) -> list[str]:
+def options_again(config: pytest.Config, target: Target) -> list[str]:
     """The options that say what is judged, as the command that runs something again needs them."""
-    return [
-        shlex.quote(f"{flag}={value}")
-        for flag, name in (("--profile", "dc_profile"), ("--source", "dc_source"))
-        if (value := config.getoption(name))
-    ]
+    profile = config.getoption("dc_profile")
+    given = (("--profile", profile), ("--source", target.source))
+    return [shlex.quote(f"{flag}={value}") for flag, value in given if value]

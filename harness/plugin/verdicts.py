@@ -73,11 +73,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             shown = account(run.records(), checks, item.stash.get(FINDING, None), closing=run.closing)
             figures = tuple(figure.as_json() for figure in run.ledger.figures)
             result = replace(result, checks=evidence.checks_as_text(checks), account=shown, figures=figures)
+        target = state.target_of(item)
         with state.evidence_is_kept():
-            evidence.write_result(state.run, result, run.planted if run else ())
+            evidence.write_result(target.run, result, run.planted if run else ())
         if run is not None:  # now, when the fixtures are over, so that it is the test's and not a fixture's
             allure_report.attach(evidence_folder(item), run.records(), run.ledger.figures)
-        report.user_properties.append((PROPERTY, _for_progress(result)))
+        if target == state.target:
+            report.user_properties.append((PROPERTY, _for_progress(result)))
     return report  # type: ignore[return-value]
 
 
@@ -126,7 +128,8 @@ def _case(item: pytest.Item, info: ScenarioInfo) -> judging.Case:
 
 
 def _rerun(item: pytest.Item) -> str:
-    return " ".join(["pytest", *options_again(item.config), shlex.quote(item.nodeid)])
+    options = options_again(item.config, item.config.stash[STATE].target_of(item))
+    return " ".join(["pytest", *options, shlex.quote(item.nodeid)])
 
 
 def _short(path: Path) -> str:

@@ -12,7 +12,11 @@ from harness.topologies.process import Launcher
 
 
 class Workshop:
-    """The shared parts; each is made when it is first needed."""
+    """The shared parts; each is made when it is first needed.
+
+    Attributes:
+        profile: the system under test that is judged now; the parts serve any.
+    """
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -20,6 +24,13 @@ class Workshop:
         self._launcher: Launcher | None = None
         self._host: Host | None = None
         self._decisions: Decisions | None = None
+
+    def turn_to(self, profile: Profile) -> None:
+        """Judge another system under test from now on."""
+        self.profile = profile
+        if self._decisions is not None:
+            self._decisions.close()
+            self._decisions = None
 
     def launcher(self) -> Launcher:
         """The process from which those of the system under test are started."""
