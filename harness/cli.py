@@ -17,8 +17,10 @@ from pathlib import Path
 from harness import evidence, profile
 from harness.errors import HarnessError, UsageError
 from harness.model import Verdict
+from harness.proving import canary
 from harness.proving import command as proving
 from harness.survey import add_command
+from reports import proof
 from reports.commands import add_commands
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2, Verdict.NOT_APPLICABLE: 2}
@@ -59,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("-k", dest="filter", help="only scenarios that match, as in pytest")
     verify.add_argument("scenarios", nargs="*", help="folders, files or node ids (default: all scenarios)")
+    verify.add_argument(
+        "--canary",
+        type=Path,
+        metavar="PATCH",
+        help="the known-bad dispatcher that must be found in the same run",
+    )
     verify.add_argument("--shard", metavar="I/N", help="run only part I of N, alike on every machine")
     verify.add_argument("--shard-durations", type=Path, help="results.json of an earlier run, to divide by")
     verify.set_defaults(run=_verify)
@@ -102,6 +110,7 @@ def _verify(options: argparse.Namespace) -> int:
         "",
         "-n",
         options.processes,
+        f"--canary={(options.canary or root / 'reference_impl' / 'mutants' / f'{canary.DEFAULT}.patch').resolve()}",
     ]
     if options.profile is not None:
         command += [f"--profile={options.profile.resolve()}"]
@@ -141,6 +150,11 @@ def _exit_code(run: Path) -> int:
             file=sys.stderr,
         )
         return _EXIT[Verdict.INCONCLUSIVE]
+    if results["canary"] is not None:
+        print(proof.canary_in_words(results["canary"]))
+        if not proof.found(results["canary"]):
+            print("dispatchcheck: verdict: harness broken", file=sys.stderr)
+            return HarnessError.exit_code
     if any(scenario["blame"] == "harness" for scenario in results["scenarios"]):
         return HarnessError.exit_code
     return _EXIT[Verdict(results["verdict"])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import UsageError
+from harness.plugin.canary import Canary
 from harness.plugin.selection import Sharder
 from harness.plugin.state import PROFILE, PROPERTY, STATE, State
 from harness.scenario import MARK
@@ -34,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="results.json of an earlier run: parts take equally long by its durations",
     )
     group.addoption(
+        "--canary",
+        dest="dc_canary",
+        metavar="PATCH",
+        help="judge this known-bad dispatcher too: where it is not found, the harness is broken",
+    )
+    group.addoption(
         "--lines", dest="dc_lines", action="store_true", help="one line per scenario instead of pytest's dots"
     )
 
@@ -45,6 +52,8 @@ def pytest_configure(config: pytest.Config) -> None:
         state = config.stash[STATE] = State(config)
         if config.getoption("dc_shard"):
             config.pluginmanager.register(Sharder(config), "dispatchcheck-sharder")
+        if config.getoption("dc_canary"):  # after the sharder: the canary is in every shard
+            config.pluginmanager.register(Canary(config), "dispatchcheck-canary")
     except UsageError as problem:
         raise pytest.UsageError(str(problem)) from None
     if state.is_controller and config.getoption("dc_lines"):
