@@ -127,6 +127,8 @@ def _verify(options: argparse.Namespace) -> int:
         for given in options.scenarios
     ]
     command += paths or ["scenarios"]
+    if not (paths or options.filter or options.shard):
+        command.append("--whole")
     try:
         status = subprocess.run(
             command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False

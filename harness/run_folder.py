@@ -38,8 +38,17 @@ class RunFolder:
         self._suites = suites
         self._facts: dict[str, Any] = {}
 
-    def begin(self, selected: Iterable[str], *, arguments: Sequence[str], seed: object) -> None:
-        """Write the first account; a second call does nothing."""
+    def begin(
+        self, selected: Iterable[str], *, arguments: Sequence[str], seed: object, whole: bool = False
+    ) -> None:
+        """Write the first account; a second call does nothing.
+
+        Args:
+            selected: what is going to run.
+            arguments: what pytest was told.
+            seed: of the order, if it is random.
+            whole: whether all scenarios are meant to run.
+        """
         if self._facts:
             return
         environment = identity.environment()
@@ -54,6 +63,7 @@ class RunFolder:
             "platform": environment["platform"],
             "topology": "processes",
             "seed": seed,
+            "whole": whole,
             "began_at": time.time(),
         }
         self._write(selected, ended_at=None, pytest_exit=None, interrupted=False, shard=None)

@@ -47,8 +47,9 @@ def results(
         canary: the known-bad dispatcher that must be found in this run; None means "not run".
     """
     missing = sorted(set(run["selected"]) - {scenario.node for scenario in scenarios})
-    verdict, reasons = _verdict(run, scenarios, missing, canary)
     rows = _rows(requirements, scenarios)
+    unproved = [row["id"] for row in rows if row["verdict"] == NOT_VERIFIED] if run.get("whole") else []
+    verdict, reasons = _verdict(run, scenarios, missing, unproved, canary)
     verified = sum(row["verdict"] == Verdict.PASS for row in rows)
     return {
         "version": VERSION,
@@ -121,6 +122,7 @@ def _verdict(
     run: Mapping[str, Any],
     scenarios: Sequence[ScenarioResult],
     missing: Sequence[str],
+    unproved: Sequence[str],
     canary: Mapping[str, Any] | None,
 ) -> tuple[Verdict, list[str]]:
     verdict = Verdict.worst(s.verdict for s in scenarios)
@@ -131,6 +133,8 @@ def _verdict(
         reasons.append("no scenario was applicable")
     if missing:
         reasons.append(f"{len(missing)} selected scenario(s) left no verdict, e.g. {missing[0]}")
+    if unproved:
+        reasons.append(f"no scenario, and no stated reason why there is none, for: {', '.join(unproved)}")
     if cut_off := _cut_off(run):
         reasons.append(cut_off)
     if canary is not None and canary.get("verdict") != "killed":

@@ -67,6 +67,7 @@ class Run(_Part):
     interrupted: bool
     shard: Shard | None
     selected: list[str]
+    whole: bool = Field(default=False, description="all scenarios were meant to run")
     merged: list[str] = Field(default=[], description="names of the runs that this one was merged from")
 
 

@@ -35,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="results.json of an earlier run: parts take equally long by its durations",
     )
     group.addoption(
+        "--whole",
+        dest="dc_whole",
+        action="store_true",
+        help="all scenarios are meant to run: a requirement without one, and without a stated reason, is no pass",
+    )
+    group.addoption(
         "--canary",
         dest="dc_canary",
         metavar="PATCH",

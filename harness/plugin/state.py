@@ -96,6 +96,7 @@ class State:
                 self.selected,
                 arguments=list(config.invocation_params.args),
                 seed=config.getoption("randomly_seed", None),
+                whole=config.getoption("dc_whole"),
             )
 
     @contextlib.contextmanager

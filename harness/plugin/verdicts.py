@@ -99,6 +99,14 @@ def _judge_phase(
 ) -> ScenarioResult:
     """The result so far, made worse by what this phase raised."""
     so_far = item.stash[RESULT]
+    expected_to_fail = report.__dict__.get("wasxfail")
+    if report.passed and expected_to_fail is not None:
+        # Where pytest is not told to be strict it lets this pass; but a bug that is gone is news, and no pass.
+        report.outcome, report.longrepr = (
+            "failed",
+            f"[XPASS] passed, and was expected to fail: {expected_to_fail}",
+        )
+        del report.wasxfail
     if report.passed:
         return so_far
     raised = call.excinfo.value if call.excinfo else None

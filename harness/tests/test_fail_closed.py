@@ -258,3 +258,141 @@ def test_a_scenario_that_never_ran_is_missed(project: Project) -> None:
 
     assert project.verdicts() == {"STOP-01": "FAIL"}
     assert any("1 selected scenario(s) left no verdict" in reason for reason in project.results["reasons"])
+
+
+def test_everything_skipped_is_no_pass(project: Project) -> None:
+    project.write(
+        "test_skipped.py",
+        """
+        @scenario("SKIP-01", requires=["PROD-01"])
+        @pytest.mark.skip(reason="not today")
+        def test_skipped(prod: System) -> None:
+            '''A scenario that is skipped.'''
+        """,
+    )
+
+    code, _ = project.run()
+
+    assert code == 1
+    assert project.verdicts() == {"SKIP-01": "INCONCLUSIVE"}
+    assert project.results["verdict"] == "INCONCLUSIVE"
+
+
+def test_everything_deselected_is_no_pass(project: Project) -> None:
+    project.write(
+        "test_good.py",
+        """
+        @scenario("GOOD-01", requires=["PROD-01"])
+        def test_good(prod: System) -> None:
+            '''A scenario that is all right.'''
+        """,
+    )
+
+    code, _ = project.run("-k", "no_such_scenario")
+
+    assert code == 5
+    assert not (project.run_folder / "results.json").exists()
+
+
+def test_a_path_that_does_not_exist_is_no_pass(project: Project) -> None:
+    code, output = project.run("scenarios/nowhere")
+
+    assert code == 4
+    assert "nowhere" in output
+
+
+def test_in_a_whole_run_a_requirement_without_scenario_and_without_reason_is_no_pass(
+    project: Project,
+) -> None:
+    project.write(
+        "test_good.py",
+        """
+        @scenario("GOOD-01", requires=["PROD-01"])
+        def test_good(prod: System) -> None:
+            '''A scenario that is all right.'''
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+        """,
+    )
+
+    code, _ = project.run("--whole")
+
+    assert code == 1
+    assert project.verdicts() == {"GOOD-01": "PASS"}
+    assert project.results["verdict"] == "INCONCLUSIVE"
+    (reason,) = project.results["reasons"]
+    assert reason.startswith("no scenario, and no stated reason why there is none, for: DEV-01, ")
+    assert "LIVE-01" not in reason, "the list says why no scenario proves it"
+    assert "PROD-01" not in reason
+
+
+def test_an_expected_failure_that_passes_is_no_pass_though_pytest_would_let_it(project: Project) -> None:
+    project.write(
+        "test_xfail.py",
+        """
+        @scenario("XFAIL-01", requires=["PROD-01"])
+        @pytest.mark.xfail(reason="a known bug", strict=False)
+        def test_expected_to_fail(prod: System) -> None:
+            '''A scenario that may fail, and passes.'''
+            prod.assemble().settle().must_be_accepted()
+        """,
+    )
+
+    code, _ = project.run()
+
+    assert (code, project.verdicts()) == (1, {"XFAIL-01": "FAIL"})
+    assert "a known bug" in project.messages()["XFAIL-01"]
+
+
+def test_a_worker_of_xdist_that_crashes_is_no_pass(project: Project) -> None:
+    project.write(
+        "test_crash.py",
+        """
+        import os
+        import signal
+
+
+        @scenario("CRASH-01", requires=["PROD-01"])
+        def test_crashes(prod: System) -> None:
+            '''Takes the process of its tests with it.'''
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+        @scenario("GOOD-01", requires=["PROD-01"])
+        def test_good(prod: System) -> None:
+            '''A scenario that is all right.'''
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+        """,
+    )
+
+    code, _ = project.run("-n", "2")
+
+    assert code == 1
+    assert project.verdicts() == {"GOOD-01": "PASS"}
+    assert project.results["verdict"] == "INCONCLUSIVE"
+    assert not project.results["complete"]
+    assert any("CRASH" in text or "test_crashes" in text for text in project.results["reasons"])
+
+
+def test_evidence_that_is_corrupt_is_no_pass(project: Project) -> None:
+    project.write(
+        "test_corrupt.py",
+        """
+        from pathlib import Path
+
+
+        @scenario("GOOD-01", requires=["PROD-01"])
+        def test_good(prod: System, request: pytest.FixtureRequest) -> None:
+            '''A scenario that is all right, and spoils the evidence of another one.'''
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+            folder = Path(request.config.getoption("dc_run_folder")) / "evidence" / "OTHER-01"
+            folder.mkdir(parents=True)
+            (folder / "verdict.json").write_text('{"version": 1, "verdict": "PA')
+        """,
+    )
+
+    code, output = project.run()
+
+    assert code not in (0, 5)
+    assert "corrupt evidence: OTHER-01/verdict.json" in output
+    assert not project.results["complete"]
+    assert project.results["verdict"] != "PASS"
