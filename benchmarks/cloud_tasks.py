@@ -74,7 +74,21 @@ def serve_nothing() -> None:
     """The no-op server: a thread for each call, which is the faster kind for a single caller."""
     from google.cloud import tasks_v2
 
-    reply = tasks_v2.Task.serialize(tasks_v2.Task(name=f"{PARENT}/queues/q/tasks/00000000000000000000"))
+    # Complete, as the service's answer is: reading it is part of what a client can do in a second.
+    now: Any = {"seconds": 1_700_000_000, "nanos": 123_456_000}
+    task = tasks_v2.Task(
+        name=f"{PARENT}/queues/q/tasks/00000000000000000000",
+        http_request={
+            "url": "http://127.0.0.1:9/x",
+            "http_method": "POST",
+            "headers": {"User-Agent": "Google-Cloud-Tasks"},
+        },
+        schedule_time=now,
+        create_time={"seconds": 1_700_000_000},
+        dispatch_deadline={"seconds": 600},
+        view="BASIC",
+    )
+    reply = tasks_v2.Task.serialize(task)
 
     class Handler(grpc.GenericRpcHandler):
         def __init__(self) -> None:

@@ -77,6 +77,7 @@ class GrpcApi(grpc.GenericRpcHandler):
         self._threads: CallThreads | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._held: socket.socket | None = None
+        self._last_caller = Caller("grpc", ())
         self._handlers = {path: self._handler(method) for path, method in methods.items()}
 
     # --- listening -----------------------------------------------------------------------------------------
@@ -141,7 +142,7 @@ class GrpcApi(grpc.GenericRpcHandler):
         here = method.name == "CreateTask"
 
         def handle(raw: bytes, context: Any) -> bytes:  # grpc's own types are Any
-            caller = Caller("grpc", context.invocation_metadata() or ())
+            caller = self._caller(context.invocation_metadata() or ())
             try:
                 self._check_deadline(context)
                 if here and not self._rpcs.faulty:
@@ -163,6 +164,14 @@ class GrpcApi(grpc.GenericRpcHandler):
             return b""
 
         return grpc.unary_unary_rpc_method_handler(handle)
+
+    def _caller(self, metadata: Any) -> Caller:  # grpc's own types are Any
+        # A program's calls mostly bring the same metadata: journal entries then share one copy.
+        last = self._last_caller
+        if last.metadata == metadata:
+            return last
+        self._last_caller = caller = Caller("grpc", metadata)
+        return caller
 
     def _in_the_loop(self, method: Method, raw: bytes, caller: Caller, context: Any) -> bytes:
         async def call() -> bytes:
