@@ -7,6 +7,13 @@
 The no-op server answers every call with a fixed Task and does nothing else: its column is the ceiling of the
 load itself, and in the row of latencies the load sends the request to the target by its own hand. Every figure
 is one run; repeat it and compare ratios, not figures from different machines.
+
+Where the time of a CreateTask goes: the fake's own part is 12 µs in a loop, and with one caller a quarter of the time
+in which the server's threads run Python (py-spy); the rest is gRPC's, most of it the hand-over between the thread that
+polls and the thread of the call. What was tried: threads of our own instead of a ThreadPoolExecutor, journal entries
+without closures and with shared metadata, and a collector that runs rarely took it, with 16 callers, from 240 µs of
+processor time a call to 160, beside 130 to 150 for the no-op server. As the client itself needs 190 and runs in a
+process of its own, it is the limit where each has a core; where they share one, the difference shows.
 """
 
 from __future__ import annotations
