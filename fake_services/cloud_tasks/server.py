@@ -64,6 +64,7 @@ class CloudTasks:
         self.faults = FaultBook(check_fault)
         self._host: Host | None = None
         self._started = False
+        self._changing_listeners = asyncio.Lock()
         self._clock = clock = clock_for(config.clock, config.clock_start_us)
         self._tokens = TokenMaker(config.token_issuer, clock.now_us)
         self._client = HttpClient(tls=_client_context(config), resolve=config.hosts.get)
@@ -294,7 +295,8 @@ class CloudTasks:
 
     async def refuse_now(self, refuse: bool) -> None:  # noqa: FBT001  # as refuse_connections
         """As `refuse_connections`, called in the loop."""
-        await asyncio.gather(self._grpc.refuse(refuse), self._rest.refuse(refuse))
+        async with self._changing_listeners:  # a port that is being closed cannot be opened meanwhile
+            await asyncio.gather(self._grpc.refuse(refuse), self._rest.refuse(refuse))
 
     def state(self) -> dict[str, object]:
         """Everything that can be seen, JSON-able. Called in the loop."""

@@ -58,6 +58,8 @@ class TimeKeeper:
         self._dispatcher = dispatcher
         self._last_call = last_call
         self._jumping: asyncio.Task[None] | None = None
+        # Whoever moves the clock moves it alone: two at once would each find it ahead of where they left it.
+        self._moving = asyncio.Lock()
         self._landed: asyncio.Future[None] | None = None
         self.mode: ClockMode = mode
         dispatcher.on_landed = self._on_landed
@@ -99,12 +101,13 @@ class TimeKeeper:
         clock = self._virtual()
         if not seconds >= 0:
             raise ValueError(f"time only goes forward, not by {seconds!r} s")
-        until_us = clock.now_us() + round(seconds * 1e6)
         events = 0
-        await self._settle()
-        while clock.step(until_us):
-            events += 1
+        async with self._moving:
+            until_us = clock.now_us() + round(seconds * 1e6)
             await self._settle()
+            while clock.step(until_us):
+                events += 1
+                await self._settle()
         return events
 
     async def run_until_idle(self, limit_s: float = 40 * 86400.0) -> int:
@@ -117,13 +120,14 @@ class TimeKeeper:
             ValueError: The clock is the system's.
         """
         clock = self._virtual()
-        until_us = clock.now_us() + round(limit_s * 1e6)
         events = 0
-        await self._settle()
-        while (due_us := clock.next_event_us()) is not None and due_us <= until_us:
-            clock.step(due_us)
-            events += 1
+        async with self._moving:
+            until_us = clock.now_us() + round(limit_s * 1e6)
             await self._settle()
+            while (due_us := clock.next_event_us()) is not None and due_us <= until_us:
+                clock.step(due_us)
+                events += 1
+                await self._settle()
         return events
 
     def _virtual(self) -> VirtualClock:
@@ -159,16 +163,17 @@ class TimeKeeper:
         scheduled = asyncio.Event()
         clock.on_event = scheduled.set
         while True:
-            await self._settle()
-            due_us = clock.next_event_us()
-            quiet_s = loop.time() - self._last_call()
+            async with self._moving:
+                await self._settle()
+                due_us = clock.next_event_us()
+                quiet_s = loop.time() - self._last_call()
+                if due_us is not None and quiet_s >= _GRACE_S:
+                    clock.step(due_us)
             if due_us is None:
                 scheduled.clear()
                 await scheduled.wait()
             elif quiet_s < _GRACE_S:
                 await asyncio.sleep(_GRACE_S - quiet_s)
-            else:
-                clock.step(due_us)
 
 
 def _wake(future: asyncio.Future[None]) -> None:

@@ -173,6 +173,13 @@ def test_connections_are_refused_over_the_control_plane(fake: CloudTasks, queue:
     assert httpx.post(control, json={"refuse": 1}).status_code == 400
 
 
+def test_connections_are_refused_by_several_at_once(fake: CloudTasks, queue: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(fake.refuse_connections, [True, False] * 20))
+    fake.refuse_connections(False)
+    assert httpx.get(f"{fake.rest_url}/v2/{queue}").status_code == 200
+
+
 @pytest.mark.parametrize("by", ["method", "control plane"])
 def test_a_reset_serves_again(fake: CloudTasks, queue: str, by: str) -> None:
     fake.refuse_connections(True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -135,3 +136,15 @@ def test_time_does_not_go_back() -> None:
     clock = VirtualClock(100)
     with pytest.raises(ValueError, match="time cannot go back"):
         clock.step(99)
+
+
+def test_the_clock_is_moved_by_several_at_once(host: Host, target: Target) -> None:
+    fake = host.start(CloudTasks(CloudTasksConfig(clock="frozen", clock_start_us=10**15)))
+    fake.create_queue(Q, retry_config={"max_attempts": -1, "min_backoff": 1, "max_backoff": 1})
+    target.default = 500
+    with client_of(fake.grpc_address) as client:
+        client.create_task(parent=Q, task=task(target.url))
+    with ThreadPoolExecutor(4) as pool:
+        moved = list(pool.map(fake.advance, [10] * 4))
+    assert (fake.now_us, sum(moved), len(target.got)) == (10**15 + 40 * 10**6, 40, 41)
+    host.stop(fake)
