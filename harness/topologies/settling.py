@@ -141,8 +141,8 @@ def settle(
         if looks >= enough:
             return ended
         if deadline.passed:
-            ends = [o for o in journal.observations if o.kind == "attempt.ended"]
-            if not ended and (finding := effects.in_vain(ends, within_s)):
+            deliveries = [o for o in journal.observations if o.kind == "attempt.ended"]
+            if not ended and (finding := effects.in_vain(deliveries, within_s)):
                 raise Violation(finding)
             raise Inconclusive(
                 f"the run did not settle within {within_s:g} s; still moving: "
