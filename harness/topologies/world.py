@@ -8,18 +8,13 @@ have learned in the end, and a call without a time-out is recorded as one that n
 from __future__ import annotations
 
 import json
-import os
-import socket
-import ssl
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-import httpcore
 import httpx
 import respx
 from google.auth.credentials import AnonymousCredentials
@@ -33,32 +28,15 @@ from harness.profile import InProcess, WorkerEndpoint
 from harness.topologies import classes
 from harness.topologies.classes import WORKER_URL
 from harness.topologies.memory_channel import CallFailed, MemoryChannel
+from harness.topologies.outages import BELOW_HTTP, GRPC_SAYS, LIBRARY, with_credentials, without_library
 
 AUDIO = "in memory"
 """Stands for the audio of every assembly: there is none."""
 
-_LIBRARY = "google.cloud.tasks_v2"
-_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 _CREATE_TASK = "/google.cloud.tasks.v2.CloudTasks/CreateTask"
 _TASK_HEADER = "X-CloudTasks-TaskName"
 _FAILS = "dispatchcheck.fails"
 
-_REFUSED = (
-    "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:443: "
-    "Failed to connect to remote host: connect: Connection refused (111)"
-)
-_NO_SUCH_NAME = "DNS resolution failed for cloudtasks.googleapis.com:443: Domain name not found"
-# What gRPC says of each outcome; where it says nothing else, the code and a text of the service. Source of the texts:
-# gRPC's core, for an address that refuses, a name that is not found, and a connection that is reset.
-_SAYS: Mapping[str, tuple[str, str]] = {
-    "reset": ("UNAVAILABLE", "recvmsg:Connection reset by peer"),
-    "connection-refused": ("UNAVAILABLE", _REFUSED),
-    "no-such-host": ("UNAVAILABLE", _NO_SUCH_NAME),
-    "created-then-timeout": ("DEADLINE_EXCEEDED", "Deadline Exceeded"),
-    "created-then-unavailable": ("UNAVAILABLE", "The service is currently unavailable."),
-    "created-then-reset": ("UNAVAILABLE", "recvmsg:Connection reset by peer"),
-    "deadline-exceeded": ("DEADLINE_EXCEEDED", "Deadline Exceeded"),
-}
 _CreateTask = (
     tasks_v2.CreateTaskRequest.pb()
 )  # the message itself: proto-plus around it costs more than all the rest
@@ -150,12 +128,12 @@ class World:
     def around(self) -> Iterator[None]:
         """Take away what the cell's client cannot have: its library, or its credentials."""
         if self._cell.client == "library-missing":
-            with _without_library():
+            with without_library():
                 yield
         elif CLIENT[self._cell.client].served:
             yield
         else:
-            with _with_credentials(
+            with with_credentials(
                 self._unreadable if self._cell.client == "unreadable-credentials" else "/missing"
             ):
                 yield
@@ -173,7 +151,7 @@ class World:
             ImportError, google.auth.exceptions.GoogleAuthError: as the cell says.
         """
         if self._cell.client == "library-missing":
-            raise ModuleNotFoundError(f"No module named {_LIBRARY!r}", name=_LIBRARY)
+            raise ModuleNotFoundError(f"No module named {LIBRARY!r}", name=LIBRARY)
         if CLIENT[self._cell.client].served:
             return self._client
         return tasks_v2.CloudTasksClient()  # there are no credentials to be found: it raises
@@ -209,7 +187,7 @@ class World:
             self.unexpected("cloud_tasks", f"CreateTask may take {timeout_s} s: longer than the API's answer")
         request = _CreateTask.FromString(data)
         outcome, task = self._cell.cloud_tasks, request.task
-        code, details = _SAYS.get(outcome, (outcome.upper().replace("-", "_"), f"scripted: {outcome}"))
+        code, details = GRPC_SAYS.get(outcome, (outcome.upper().replace("-", "_"), f"scripted: {outcome}"))
         if request.parent != self._queue or not task.name.startswith(f"{self._queue}/tasks/"):
             outcome, code, details = "not-found", "NOT_FOUND", f"there is no queue {request.parent!r}"
         created = CLOUD_TASKS[outcome].done
@@ -307,8 +285,8 @@ class World:
         return httpx.Response(200, json=self._confirmation(job_id, episode_id))
 
     def _scripted(self, outcome: str, text: str) -> httpx.Response:
-        if outcome in _FAILURES:
-            return httpx.Response(502, extensions={_FAILS: _FAILURES[outcome]})
+        if outcome in BELOW_HTTP:
+            return httpx.Response(502, extensions={_FAILS: BELOW_HTTP[outcome]})
         if outcome == "another-job":
             return httpx.Response(200, json=self._confirmation("another-job", "another-episode"))
         if outcome in _PAGES:
@@ -347,88 +325,3 @@ def _as_json(task: Any) -> dict[str, Any]:
 def _method(call: Any) -> str:
     """Source: HttpRequest.http_method, "The default is POST"."""
     return tasks_v2.HttpMethod(call.http_method).name if call.http_method else "POST"
-
-
-# -- what fails below HTTP, each with the cause that the operating system gives ----------------------------------------
-
-
-def _refused() -> NoReturn:
-    raise httpcore.ConnectError("[Errno 111] Connection refused") from ConnectionRefusedError(
-        111, "Connection refused"
-    )
-
-
-def _no_such_host() -> NoReturn:
-    raise httpcore.ConnectError("[Errno -2] Name or service not known") from socket.gaierror(
-        -2, "Name or service not known"
-    )
-
-
-def _tls() -> NoReturn:
-    text = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
-    raise httpcore.ConnectError(text) from ssl.SSLCertVerificationError(1, text)
-
-
-def _connect_timeout() -> NoReturn:
-    raise httpcore.ConnectTimeout("timed out") from TimeoutError("timed out")
-
-
-def _timeout() -> NoReturn:
-    raise httpcore.ReadTimeout("The read operation timed out") from TimeoutError(
-        "The read operation timed out"
-    )
-
-
-def _reset() -> NoReturn:
-    raise httpcore.ReadError("[Errno 104] Connection reset by peer") from ConnectionResetError(
-        104, "Connection reset by peer"
-    )
-
-
-def _garbage() -> NoReturn:
-    raise httpcore.RemoteProtocolError("illegal status line: bytearray(b'\\x15\\x03\\x01')")
-
-
-_FAILURES = {
-    "connection-refused": _refused,
-    "no-such-host": _no_such_host,
-    "tls": _tls,
-    "connect-timeout": _connect_timeout,
-    "timeout": _timeout,
-    "done-then-timeout": _timeout,
-    "reset": _reset,
-    "done-then-reset": _reset,
-    "garbage": _garbage,
-    "done-then-garbage": _garbage,
-}
-
-
-# -- what is missing in the process ----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _without_library() -> Iterator[None]:
-    """The client library cannot be imported, although it was. Source: ``None`` in ``sys.modules`` halts an import."""
-    package: Any = sys.modules[_LIBRARY.rpartition(".")[0]]
-    module = sys.modules[_LIBRARY]
-    sys.modules[_LIBRARY] = None  # type: ignore[assignment]  # the import system's own convention
-    del package.tasks_v2
-    try:
-        yield
-    finally:
-        sys.modules[_LIBRARY] = module
-        package.tasks_v2 = module
-
-
-@contextmanager
-def _with_credentials(path: str) -> Iterator[None]:
-    """The variable that names the credentials' file points there."""
-    before = os.environ.get(_CREDENTIALS)
-    os.environ[_CREDENTIALS] = path
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_CREDENTIALS]
-        else:
-            os.environ[_CREDENTIALS] = before
