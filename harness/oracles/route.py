@@ -91,11 +91,16 @@ def from_logs(observations: Iterable[Observation]) -> tuple[Step, ...]:
 
 
 class _LogReader:
-    """Walks through one job's events; an attempt is open until an event says how it ended, or the next begins."""
+    """Walks through one job's events; an attempt is open until an event says how it ended, or the next begins.
+
+    A job may be taken up again while the pass before is still on its way, so that two passes are told in turns. What
+    an attempt came to is then told when the next has begun: it belongs to the attempt that nothing was told of.
+    """
 
     def __init__(self) -> None:
         self._steps: list[Step] = []
         self._open: Route | None = None
+        self._untold: list[int] = []  # positions of attempts that were over because the next began
         self._dev = False
 
     def read(self, event: Event) -> None:
@@ -105,11 +110,9 @@ class _LogReader:
             case "assemble.service.cloud_tasks_check" if event.fields.get("enabled", "true").lower() in FALSE:
                 self._end(Result.SKIPPED)
             case "tasks.cloud.enqueued" | "assemble.service.worker_direct_dispatched":
-                self._open = _CLAIMS[event.name]
-                self._end(Result.SERVED)
+                self._tell(_CLAIMS[event.name].served)
             case "tasks.cloud.enqueue_failed" | "assemble.service.worker_direct_failed":
-                self._open = _DENIALS[event.name]
-                self._end(Result.FAILED)
+                self._tell(_DENIALS[event.name].failed)
             case "assemble.service.trying_worker_direct":
                 self._begin(Route.WORKER_DIRECT)
             case "assemble.service.falling_back_to_inline" | "dev.local_start":
@@ -132,8 +135,22 @@ class _LogReader:
         return tuple(self._steps)
 
     def _begin(self, route: Route) -> None:
-        self._end(Result.FAILED)
+        self._leave()
         self._open = route
+
+    def _leave(self) -> None:
+        if self._open is not None:
+            self._untold.append(len(self._steps))
+        self._end(Result.FAILED)
+
+    def _tell(self, step: Step) -> None:
+        earlier = [n for n in self._untold if self._steps[n].route is step.route]
+        if self._open is not step.route and earlier:
+            self._steps[earlier[0]] = step
+            self._untold.remove(earlier[0])
+        else:
+            self._open = step.route
+            self._end(step.result)
 
     def _end(self, result: Result) -> None:
         if self._open is not None:
@@ -141,7 +158,7 @@ class _LogReader:
             self._open = None
 
     def _inline(self) -> None:
-        self._end(Result.FAILED)
+        self._leave()
         if not any(step.route is Route.WORKER_DIRECT for step in self._steps):
             self._steps.append(Route.WORKER_DIRECT.skipped)
         self._steps.append(Route.INLINE.served)

@@ -166,6 +166,27 @@ def test_the_way_in_the_log(facts: list[Fact], way: tuple[Step, ...]) -> None:
     assert in_the_log(*facts) == way
 
 
+def test_two_passes_of_one_job_are_told_in_turns() -> None:
+    queue = [event(CHECKING), event(CHECKED), event(ENQUEUE_FAILED, reason="unavailable")]
+    failed, inline = event(DIRECT_FAILED, reason="timeout"), event(FALLING_BACK)
+    passes = (Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed) * 2
+    inlines = (Route.INLINE.served,) * 2
+
+    later = [*queue, event(TRYING), *queue, event(TRYING), failed, inline, failed, inline]
+    at_once = [*queue, event(TRYING), *queue, event(TRYING), failed, failed, inline, inline]
+    served = [*queue, event(TRYING), *queue, event(TRYING), failed, event(DISPATCHED)]
+
+    assert in_the_log(*later) == passes + inlines
+    assert in_the_log(*at_once) == passes + inlines
+    assert in_the_log(*served) == (*passes[:1], Route.WORKER_DIRECT.served, *passes[2:])
+
+
+def test_what_is_told_late_belongs_to_the_attempt_that_nothing_was_told_of() -> None:
+    facts = [event(CHECKING), event(TRYING), event(DIRECT_FAILED, reason="x"), event(ENQUEUED)]
+
+    assert in_the_log(*facts) == (Route.CLOUD_TASKS.served, Route.WORKER_DIRECT.failed)
+
+
 def test_two_witnesses_that_agree_with_the_requirement() -> None:
     way = [CLOUD.failed, DIRECT.served]
 
