@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 _T = TypeVar("_T")
-_ANSWER_WITHIN_S = API_BOUND_S - 1  # a second for what is not waited for
+_ANSWER_WITHIN_S = API_BOUND_S - 2  # the rest is for what is not waited for
 _STOP_WITHIN_S = 4.0  # beyond the grace period: to give back what was interrupted
 
 

@@ -40,6 +40,19 @@ def test_the_api_dies_in_the_middle_of_an_inline_job(prod: System) -> None:
     outcome.must_have_one_effect()
 
 
+@scenario("ONCE-CRASH-05", requires=["ONCE-06", "ONCE-01"], level="extended")
+def test_the_api_dies_as_soon_as_it_has_accepted(prod: System) -> None:
+    """The API dies with its answer, before or while it dispatches: what it has promised is done after a restart."""
+    prod.inject(faults.API_KILLED.at(faults.logged("assemble.endpoint.entry", by="api")))
+    job = prod.assemble()
+
+    prod.restart()
+    outcome = job.settle()
+
+    outcome.must_be_accepted()
+    outcome.must_have_one_effect(on=Route.CLOUD_TASKS)
+
+
 @scenario("WORK-RETRY-01", requires=["WORK-04", "ONCE-01"])
 def test_cloud_tasks_retries_a_worker_that_fails(prod: System) -> None:
     """When the worker answers 5xx, Cloud Tasks tries again with back-off, and the job is done, once."""
