@@ -37,7 +37,7 @@ tools: ## install what the tests need beyond Python (PostgreSQL, Chromium, npm)
 
 test: check tools ## everything: checks, all tests, all scenarios, branch coverage
 	rm -rf .coverage .coverage.* reports/out/coverage
-	$(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage run -m pytest -n auto --crowd=2000
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

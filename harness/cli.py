@@ -20,6 +20,7 @@ from harness.model import Verdict
 from harness.proving import canary
 from harness.proving import command as proving
 from harness.survey import add_command
+from harness.topologies.crowd import CROWD_OF_A_RELEASE
 from reports import proof
 from reports.commands import add_commands
 
@@ -110,6 +111,7 @@ def _verify(options: argparse.Namespace) -> int:
         "",
         "-n",
         options.processes,
+        f"--crowd={CROWD_OF_A_RELEASE}",
         f"--canary={(options.canary or root / 'reference_impl' / 'mutants' / f'{canary.DEFAULT}.patch').resolve()}",
     ]
     if options.profile is not None:

@@ -54,3 +54,10 @@ def dev(scenario_run: ScenarioRun) -> System:
 def prod(scenario_run: ScenarioRun) -> System:
     """A system under test in production mode, fully configured."""
     return scenario_run.system(Mode.PROD)
+
+
+@pytest.fixture
+def crowd(pytestconfig: pytest.Config) -> int:
+    """How many jobs make a crowd: ``--crowd``."""
+    count: int = pytestconfig.getoption("dc_crowd")
+    return count

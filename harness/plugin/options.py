@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
 from harness.errors import UsageError
@@ -10,6 +12,7 @@ from harness.plugin.selection import Sharder
 from harness.plugin.state import PROFILE, PROPERTY, STATE, State
 from harness.scenario import MARK
 from harness.terminal import Progress
+from harness.topologies.crowd import CROWD, CROWD_OF_A_RELEASE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +38,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="results.json of an earlier run: parts take equally long by its durations",
     )
     group.addoption(
+        "--crowd",
+        dest="dc_crowd",
+        metavar="N",
+        type=_at_least_100,
+        default=CROWD,
+        help=f"how many jobs make a crowd (default: {CROWD}, for a desk; a release is asked for {CROWD_OF_A_RELEASE})",
+    )
+    group.addoption(
         "--whole",
         dest="dc_whole",
         action="store_true",
@@ -49,6 +60,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--lines", dest="dc_lines", action="store_true", help="one line per scenario instead of pytest's dots"
     )
+
+
+def _at_least_100(text: str) -> int:
+    if not text.isdecimal() or int(text) < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs from 100 on: fewer are no crowd")
+    return int(text)
 
 
 def pytest_configure(config: pytest.Config) -> None:

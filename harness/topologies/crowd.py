@@ -15,12 +15,16 @@ from harness.outcome import Outcome
 if TYPE_CHECKING:
     from harness.topologies.system import System
 
+CROWD = 200
+"""How many jobs make a crowd at a desk: enough to be many at once, and few enough to be run before every commit."""
+CROWD_OF_A_RELEASE = 2000
+"""How many a release is asked for, by ``dispatchcheck verify`` and by this project's own tests."""
 _CLIENTS = 8
 SECONDS_PER_JOB = 0.15
 """How much longer a run may take to settle for each job of a crowd: for a slow machine that is busy besides."""
 BETWEEN_LOOKS_S = 0.25
 """How often a crowd is looked at: each look costs time that the jobs need."""
-_UNDER_WAY = 50
+_UNDER_WAY = 0.025  # of all jobs
 _NOTHING_IS_DONE_FOR_S = 3.0
 _ROUTES = {
     "enqueued at Cloud Tasks": "tasks.cloud.enqueued",
@@ -60,18 +64,18 @@ def submit(system: System, count: int, troubles: Sequence[Collection[Fault]]) ->
             share = episodes[count * number // len(troubles) : count * (number + 1) // len(troubles)]
             for _ in clients.map(lambda episode: system.ask(episode, in_crowd=True), share):
                 pass
-            _await_most(system)
+            _await_most(system, count)
     _change(system, in_force, ())
     return Crowd(system)
 
 
-def _await_most(system: System) -> None:
+def _await_most(system: System, count: int) -> None:
     """Wait until most of what was asked for is done: the next trouble strikes work, and not a queue that stands still.
 
     Where nothing gets done, the trouble has lasted long enough after a while; what it did is judged in the end.
     """
     done, patience = -1, Deadline(_NOTHING_IS_DONE_FOR_S)
-    while done < len(system.jobs) - _UNDER_WAY and not patience.passed:
+    while done < len(system.jobs) - _UNDER_WAY * count and not patience.passed:
         if system.count_effects() > done:
             done, patience = system.count_effects(), Deadline(_NOTHING_IS_DONE_FOR_S)
         pause(BETWEEN_LOOKS_S)

@@ -24,9 +24,9 @@ A_BAD_DAY: tuple[list[Fault], ...] = (
 
 @scenario("ONCE-LOAD-01", requires=["ONCE-01", "ONCE-02", "ONCE-03", "LOG-04", "PROD-07"], level="extended")
 @pytest.mark.timeout(600)
-def test_two_thousand_jobs_on_a_bad_day(prod: System) -> None:
-    """2,000 jobs come in while Cloud Tasks fails and heals and the worker dies and returns: each is done, once."""
-    outcome = prod.assemble_many(2000, troubles=A_BAD_DAY).settle()
+def test_a_crowd_on_a_bad_day(prod: System, crowd: int) -> None:
+    """A crowd comes in while Cloud Tasks fails and heals and the worker dies and returns: each job is done, once."""
+    outcome = prod.assemble_many(crowd, troubles=A_BAD_DAY).settle()
 
     outcome.must_all_be_answered_within_the_bound()
     outcome.must_have_one_effect_each()
