@@ -6,7 +6,7 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: verify test check tools images clean lock help architecture soak stability prove
+.PHONY: verify test check tools images clean lock help architecture soak stability prove mutation
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,6 +54,10 @@ lock: ## resolve the dependencies again and write requirements.lock, and the ima
 
 prove: $(STAMP) ## run the scenarios against every known-bad and every equivalent dispatcher; writes the kill matrix
 	$(BIN)/dispatchcheck prove
+
+mutation: $(STAMP) ## a public mutation tool over the modules that decide; names every change that no test minds
+	$(BIN)/mutmut run --max-children 3
+	$(BIN)/python scripts/mutation.py
 
 soak: $(STAMP) ## 5,000 random histories of the reference dispatcher (about half an hour); prints the seed
 	$(BIN)/python -m reference_impl.tests.soak --histories 5000

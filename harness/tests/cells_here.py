@@ -1,0 +1,80 @@
+"""The core matrix in this very process, for a tool that changes the reference where it is imported: ``make mutation``.
+
+A part of the cells of each group, evenly chosen: all of them take seconds, and such a tool runs them a thousand times.
+No other test run collects this file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from harness import matrix, profile
+from harness.matrix import Cells
+from harness.model import Mode, Setting
+from harness.oracles import agreement
+from harness.oracles.cells import Cell
+from harness.oracles.conduct import Conduct
+from harness.tests.conftest import ROOT
+from harness.topologies.decisions import Runner
+
+_OF_EACH = 40
+_PROFILE = ROOT / "reference_impl" / "dispatchcheck.toml"
+_GROUPS = {
+    f"{mode}-{cells}": cells
+    for mode in Mode
+    for cells in (*matrix.outcomes(mode), *matrix.lost_answers(mode), *matrix.configurations(mode))
+} | {str(cells): cells for cells in matrix.strict()}
+
+
+class _Now(Runner):
+    """Minds only its own business: whoever else is in this process may open connections."""
+
+    running = False
+
+    def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.running:
+            super()._watch(event, arguments)
+
+
+class Here:
+    """The runner, with what it takes over only while cells run: standard output, the alarm and the path."""
+
+    def __init__(self) -> None:
+        self.profile = profile.load(_PROFILE, source=ROOT)
+        before = sys.stdout, sys.stderr, signal.getsignal(signal.SIGALRM), list(sys.path)
+        self._runner = _Now(self.profile)
+        self._streams, self._alarm = (sys.stdout, sys.stderr), signal.getsignal(signal.SIGALRM)
+        sys.stdout, sys.stderr, _, sys.path[:] = before
+        signal.signal(signal.SIGALRM, before[2])
+
+    def run(self, cells: Iterable[Cell]) -> list[tuple[Cell, Conduct]]:
+        """Run cells, and say what came of each."""
+        alarm = signal.signal(signal.SIGALRM, self._alarm)
+        self._runner.running = True
+        try:
+            with contextlib.redirect_stdout(self._streams[0]), contextlib.redirect_stderr(self._streams[1]):
+                return [(at, self._runner.run(at)) for at in cells]
+        finally:
+            self._runner.running = False
+            signal.signal(signal.SIGALRM, alarm)
+
+
+@pytest.fixture(scope="session")
+def here() -> Here:
+    """One for the process: what it imports and hooks stays."""
+    return Here()
+
+
+@pytest.mark.parametrize("cells", _GROUPS.values(), ids=_GROUPS)
+def test_the_cells_agree_with_the_decision_table(cells: Cells, here: Here) -> None:
+    variables = {setting: here.profile.variable(setting) for setting in Setting}
+    every = max(1, len(cells.cells) // _OF_EACH)
+
+    for at, seen in here.run(cells.cells[::every]):
+        assert agreement.judge_one(at, seen, variables=variables, reasons=here.profile.reasons) is None

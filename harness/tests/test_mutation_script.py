@@ -1,0 +1,94 @@
+"""What is said of a run of the mutation tool: a change that nobody minds is a finding unless a reason is stated."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from harness.tests.conftest import ROOT
+
+_SHOWN = """\
+# reference_impl.values.x_parse__mutmut_2: survived
+--- reference_impl/values.py
++++ reference_impl/values.py
+@@ -1,2 +1,2 @@
+ def parse(raw):
+-    return raw or ""
++    return raw and ""
+"""
+_ACCEPTED = """\
+[[accepted]]
+function = 'reference_impl.values.x_parse'
+before = 'return raw or ""'
+after = 'return raw and ""'
+because = 'both are empty'
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mutation_script", ROOT / "scripts" / "mutation.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    vars(module)["ACCEPTED"] = tmp_path / "mutmut.toml"
+    monkeypatch.setattr(sys, "argv", ["mutation.py"])
+    return module
+
+
+def say(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *, killed: int, last: str) -> None:
+    """Let mutmut have run, with one change at last and so many that were minded before it."""
+    lines = [f"    reference_impl.values.x_other__mutmut_{n}: killed" for n in range(killed)]
+    listed = "\n".join([*lines, f"    reference_impl.values.x_parse__mutmut_2: {last}"])
+    monkeypatch.setattr(script, "_mutmut", lambda what, *_: listed if what == "results" else _SHOWN)
+
+
+@pytest.mark.parametrize("last", ["survived", "no tests", "suspicious"])
+def test_a_change_that_nobody_minds_is_a_finding(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], last: str
+) -> None:
+    say(script, monkeypatch, killed=99, last=last)
+
+    assert script.main() == 1
+    said = capsys.readouterr().out
+    assert "before = '''return raw or \"\"'''" in said
+    assert "99.0% were minded" in said
+
+
+def test_a_change_that_no_test_can_mind_is_accepted_with_its_reason(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.ACCEPTED.write_text(_ACCEPTED)
+    say(script, monkeypatch, killed=99, last="survived")
+
+    assert script.main() == 0
+    assert "of 99 that a test can mind, 100.0% were minded" in capsys.readouterr().out
+
+
+def test_an_entry_that_a_test_minds_by_now_is_a_finding(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.ACCEPTED.write_text(_ACCEPTED)
+    say(script, monkeypatch, killed=99, last="killed")
+
+    assert script.main() == 1
+    assert "take it out of mutmut.toml" in capsys.readouterr().out
+
+
+def test_a_reason_is_asked_for(script: ModuleType) -> None:
+    script.ACCEPTED.write_text(_ACCEPTED.replace("both are empty", " "))
+
+    with pytest.raises(SystemExit, match="say why no test can mind"):
+        script.accepted(script.ACCEPTED)
+
+
+def test_where_nothing_was_run_nothing_is_said(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(script, "_mutmut", lambda *_: "")
+
+    assert script.main() == 64
