@@ -339,6 +339,19 @@ def test_a_request_to_anybody_else_is_noticed(reference: Judged) -> None:
     assert "POST http://metrics.example/, which is not the worker" in finding.observed
 
 
+def test_what_a_cell_begins_in_the_background_ends_in_its_own_world(reference: Judged) -> None:
+    ask = "lambda: self._worker._client.get('http://elsewhere.test/')"
+    late = f"        if run.job.title: __import__('threading').Timer(0.05, {ask}).start()\n"
+    reference.change("assembler.py", BEGINS, f"{late}{BEGINS}")
+
+    done = reference.judge("app_env=prod,request=titled", "app_env=prod")
+
+    assert [finding.expected for finding in done.findings] == ["what the decision table says, in 2 cells"]
+    assert "1 of them disagree" in done.findings[0].observed
+    assert "app_env=prod,request=titled" in done.findings[0].observed
+    assert "elsewhere.test" in done.findings[0].observed
+
+
 def test_no_cell_at_all_is_no_agreement(reference: Judged) -> None:
     done = survey.survey(reference.profile, reference.workshop.launcher(), [])
     empty = survey.survey(reference.profile, reference.workshop.launcher(), [Cells("none", tuple)])

@@ -60,6 +60,7 @@ Adapter = Callable[[Mapping[str, str], World], Dispatch]
 CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 10.0)
 """No cell waits for anything: one that takes so long hangs. Tests wait for less."""
 _HANGING = 3  # so many, and the rest is not tried
+_THREADS_WITHIN_S = 1.0
 _LONGEST_ASSEMBLY_S = 1800.0
 _QUEUE_NAME = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
 
@@ -93,6 +94,7 @@ class Runner:
         self._base = {mode: self._environment(mode) for mode in Mode}
         signal.signal(signal.SIGALRM, _ring)
         sys.addaudithook(self._watch)
+        self._staying = 0
         self.hanging = 0
 
     def run(self, at: Cell) -> Conduct:
@@ -105,7 +107,7 @@ class Runner:
         episode_id, job_id = f"ep-{next(self._numbers)}", ""
         journal.record("harness", "stimulus", f"asks for the assembly of {episode_id}")
         environ, trouble = self._environ(at, given), ""
-        with self._world.around(), _alarm():
+        with self._world.around(), self._with_its_threads(), _alarm():
             try:
                 dispatch = self._adapter(environ, self._world)
             except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever it is, it does not start
@@ -123,6 +125,22 @@ class Runner:
             self._world.unexpected("harness", secrets.mask(trouble, [secret]))
         job = Job(episode_id, job_id, "", 202, 0.0, AUDIO, seq=1)
         return self._look(at, journal.observations, job, secret)
+
+    @contextlib.contextmanager
+    def _with_its_threads(self) -> Iterator[None]:
+        """What a cell began in the background ends in its world, and not in that of the next one.
+
+        A thread that stays, of a pool for example, is not waited for again and again.
+        """
+        before = set(threading.enumerate())
+        try:
+            yield
+        finally:
+            give_up_at = time.monotonic() + _THREADS_WITHIN_S
+            for thread in threading.enumerate():
+                if thread not in before and self._staying < _HANGING:
+                    thread.join(max(0.0, give_up_at - time.monotonic()))
+                    self._staying += thread.is_alive()
 
     def _look(self, at: Cell, seen: Sequence[Observation], job: Job, secret: str) -> Conduct:
         hidden = [] if CLIENT[at.client].served else [Route.CLOUD_TASKS]
