@@ -6,7 +6,11 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: verify test check tools images clean lock help architecture soak stability prove mutation
+# What runs in containers, and how much of it at once: a scenario waits as long as it computes.
+CONTAINERS := scenarios/prod scenarios/dev scenarios/network harness/tests/containers
+CONTAINERS_AT_ONCE := 3
+
+.PHONY: verify test check tools images containers clean lock help architecture soak stability prove mutation
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,11 +39,19 @@ check: $(STAMP) ## style, types and layering
 tools: ## install what the tests need beyond Python (PostgreSQL, Chromium, npm)
 	@scripts/install-test-tools
 
-test: check tools ## everything: checks, all tests, all scenarios, branch coverage
-	rm -rf .coverage .coverage.* reports/out/coverage
-	$(BIN)/coverage run -m pytest -n auto --crowd=2000
+test: check tools ## everything: checks, all tests, all scenarios in processes and in containers, branch coverage
+	rm -rf .coverage .coverage.* reports/out/coverage reports/out/test-processes reports/out/test-containers
+	@scripts/container-engine
+	$(BIN)/coverage run -m pytest -n auto --crowd=2000 --run-folder=reports/out/test-processes
+	$(BIN)/coverage run -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers \
+	  --run-folder=reports/out/test-containers $(CONTAINERS)
+	$(BIN)/coverage run -m harness.cli report parity reports/out/test-processes reports/out/test-containers
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+containers: $(STAMP) ## the suites from the image that is shipped, in containers (starts an engine if none runs)
+	@scripts/container-engine
+	$(BIN)/python -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers $(CONTAINERS)
 
 images: $(STAMP) ## the images of the reference dispatcher and of the fakes (needs Docker; see CONTRIBUTING.md)
 	@scripts/images

@@ -143,6 +143,16 @@ class HttpServer:
         self._tls = tls
         await self.refuse(False)
 
+    async def move(self, host: str) -> None:
+        """Drop every connection and listen on another address, on the same port.
+
+        Raises:
+            OSError: The address is not this machine's, or the port is taken there.
+        """
+        await self.stop()
+        self.host = host
+        await self.start()
+
     async def refuse(self, refuse: bool) -> None:  # noqa: FBT001  # refuse(True), refuse(False)
         """Refuse connections (and drop those that exist), or serve again on the same port."""
         if refuse and self._listening is not None:

@@ -33,7 +33,7 @@ class Inconclusive(Exception):  # noqa: N818 - named for the verdict it leads to
 
 
 class NotApplicable(Exception):  # noqa: N818 - named for the verdict it leads to, as Violation is
-    """The scenario asks for something that the profile does not claim; the message says what."""
+    """The scenario asks for what the profile does not claim or the topology does not have; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import string
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -140,6 +140,33 @@ class Program(Command):
     health: str = "/healthz"
 
 
+class Containers(_Section):
+    """``[containers]``: the image that is shipped, for ``--topology=containers``.
+
+    Attributes:
+        image: its name; the API and the worker both run from it.
+        build: the command that makes it, run in the profile's folder; empty where it is there already.
+        port: on which both listen.
+        folder: where the image works, and so where it finds its environment file.
+        storage: where the image keeps its storage.
+        api, worker: the variables that make a container the one or the other.
+        environment: variables of both that differ from those of ``[environment]``.
+        reuse: ``worker``, where a worker that was left in order may serve one scenario after the other.
+        stuck_after_s: as in ``[settle]``, where these variables need another one.
+    """
+
+    image: str = Field(min_length=1)
+    build: tuple[Annotated[str, _placeholders("source", "image")], ...] = ()
+    port: int = Field(default=8080, ge=1, le=65535)
+    folder: str = Field(default="/", pattern="^/")
+    storage: str = Field(pattern="^/.")
+    api: dict[str, str] = {}
+    worker: dict[str, str] = {}
+    environment: dict[str, str] = {}
+    reuse: tuple[Literal["worker"], ...] = ()
+    stuck_after_s: float | None = Field(default=None, gt=0)
+
+
 class Trigger(_Section):
     """``[trigger]``: the request that makes the API accept a job."""
 
@@ -248,6 +275,7 @@ class Profile(_Section):
     api: Program
     worker: Program
     check_config: Command | None = None
+    containers: Containers | None = None
     trigger: Trigger
     other_task: OtherTask | None = None
     status: Status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from harness.context import SystemRecord
@@ -36,8 +36,7 @@ class ScenarioRun:
             self._workshop.profile,
             mode,
             self._folder / f"{mode}-{len(self._systems) + 1}",
-            launcher=self._workshop.launcher(),
-            host=self._workshop.host(),
+            workshop=self._workshop,
             ledger=self.ledger,
         )
         self._systems.append(system)
@@ -62,14 +61,18 @@ class ScenarioRun:
         self._systems.append(handle)
         return handle
 
-    def stop(self) -> None:
-        """Stop all systems; a second call does nothing."""
+    def stop(self, *, satisfied: bool = False) -> None:
+        """Stop all systems; a second call does nothing.
+
+        Args:
+            satisfied: the scenario was.
+        """
         if self._stopped:
             return
         self._stopped = True
         with contextlib.ExitStack() as stack:
             for system in self._systems:
-                stack.callback(system.stop)
+                stack.callback(system.stop, satisfied=satisfied)
 
     def finish(self) -> None:
         """Stop, and judge what every scenario must satisfy.
@@ -78,8 +81,15 @@ class ScenarioRun:
             Violation, Inconclusive: as ``harness.oracles.closing.judge``.
         """
         unfired = {id(s): s.unfired() for s in self._systems}
-        self.stop()
+        self.stop(satisfied=True)
         self.closing = True
+        try:
+            self._judge(unfired)
+        except BaseException:
+            self._workshop.start_afresh()  # nothing of a scenario that failed serves another one
+            raise
+
+    def _judge(self, unfired: Mapping[int, list[str]]) -> None:
         for system in self._systems:
             closing.judge(
                 system.journal.observations,

@@ -26,21 +26,26 @@ class ScenarioInfo:
         id: unique; names the evidence folder.
         title: the first sentence of the docstring.
         requires: the requirements that it proves.
+        topology: the one that it needs; "" for any.
     """
 
     id: str
     title: str
     requires: tuple[str, ...]
     level: Level
+    topology: str = ""
 
 
-def scenario(id_: str, *, requires: Sequence[str], level: str = "core") -> Callable[[F], F]:
+def scenario(
+    id_: str, *, requires: Sequence[str], level: str = "core", topology: str = ""
+) -> Callable[[F], F]:
     """Declare a test to be a scenario.
 
     Args:
         id_: like ``PROD-FALLBACK-02``.
         requires: ids of the requirements that it proves; at least one.
         level: ``core`` or ``extended``.
+        topology: the one without which it shows nothing, ``containers``; elsewhere it is not applicable.
 
     Raises:
         UsageError: the id has another form, no requirement is named, the level is unknown, or the test has no
@@ -57,7 +62,7 @@ def scenario(id_: str, *, requires: Sequence[str], level: str = "core") -> Calla
         title = (test.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
         if not title:
             raise UsageError(f"{id_} has no docstring; write the specification in one sentence")
-        info = ScenarioInfo(id_, re.sub(r"\s+", " ", title), tuple(requires), Level(level))
+        info = ScenarioInfo(id_, re.sub(r"\s+", " ", title), tuple(requires), Level(level), topology)
         marked: F = getattr(pytest.mark, MARK)(info)(test)
         return marked
 

@@ -1,4 +1,4 @@
-"""The commands that work on what a run left: gate, replay, and report build, merge, diff and history."""
+"""The commands that work on what a run left: gate, replay, and report build, merge, diff, parity and history."""
 
 from __future__ import annotations
 
@@ -49,6 +49,12 @@ def add_commands(commands: Any) -> None:
     diff.add_argument("before", type=Path, metavar="A", help="a run folder or a results.json")
     diff.add_argument("after", type=Path, metavar="B")
     diff.set_defaults(run=_diff)
+    parity = kinds.add_parser(
+        "parity", help="compare the journals of two runs in different topologies; exit 1 if they differ"
+    )
+    parity.add_argument("one", type=Path, metavar="A", help="a run folder")
+    parity.add_argument("other", type=Path, metavar="B", help="another")
+    parity.set_defaults(run=_parity)
     history = kinds.add_parser("history", help="enter runs into a history, and name the flaky scenarios")
     history.add_argument("file", type=Path, metavar="FILE", help="the history, an SQLite file")
     history.add_argument(
@@ -94,6 +100,14 @@ def _diff(options: argparse.Namespace) -> int:
     found = diff(read_results(_results_file(options.before)), read_results(_results_file(options.after)))
     print("\n".join(found) or "no difference")
     return 1 if found else 0
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from reports import parity
+
+    count, differences = parity.compare(_run_folder(options.one), _run_folder(options.other))
+    print("\n".join([*differences, f"{count} scenarios compared, {len(differences)} differences"]))
+    return 1 if differences else 0
 
 
 def _history(options: argparse.Namespace) -> int:

@@ -120,6 +120,10 @@ class NameServer:
         except ValueError:
             raise ValueError(f"{name} can point to an IPv4 address, not to {address!r}") from None
 
+    def forget(self, name: str) -> None:
+        """Let a name not exist, from the next query on, until `point` gives it an address again."""
+        self._names.pop(name.lower().rstrip("."), None)
+
     # --- in the loop ---------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, object]:

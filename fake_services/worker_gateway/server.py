@@ -72,6 +72,7 @@ class WorkerGateway:
     Attributes:
         journal: Every request and reply, in order.
         faults: Scripted misbehaviour; a fault's method is a glob for the request's path.
+        cut_off: Whether somebody has cut the wire to the callers: answers are recorded as "gone" then.
     """
 
     def __init__(self, config: WorkerGatewayConfig | None = None) -> None:
@@ -83,6 +84,7 @@ class WorkerGateway:
         self.set_upstream(self.config.upstream)
         self._broken: BrokenListener | None = None
         self._strikes = 0
+        self.cut_off = False
         self._hanging = Hanging()
         self._waiting_for_the_caller: set[int] = set()
         self._host: Host | None = None
@@ -202,6 +204,15 @@ class WorkerGateway:
     def listener_strikes(self) -> int:
         """How many connections the last broken or TLS listener has met."""
         return max(self._strikes, self._broken.strikes if self._broken is not None else 0)
+
+    def move(self, host: str) -> None:
+        """Drop every connection, and listen on another address of this machine, on the same port.
+
+        Raises:
+            OSError: It is not this machine's, or the port is taken there.
+        """
+        assert self._host is not None, "start the gateway first"
+        self._host.run(self._server.move(host))
 
     def refuse_connections(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_connections(True)
         """Refuse connections and drop those that exist, or serve again on the same port."""
@@ -355,7 +366,9 @@ class WorkerGateway:
             upstream_status=upstream_reply.status if isinstance(upstream_reply, Reply) else None,
             upstream_error=upstream_reply.detail if isinstance(upstream_reply, Failure) else None,
             reply_body_text=answer.body[:_REPLY_TEXT_LIMIT].decode("utf-8", "replace"),
-            observed="gone" if answer.observed == "reply" and incoming.caller_gone else answer.observed,
+            observed="gone"
+            if answer.observed == "reply" and (incoming.caller_gone or self.cut_off)
+            else answer.observed,
             fault=fault.name if fault is not None else None,
         )
         return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, ModuleType
 
-from harness.faults import cloud_tasks, environment, network, process, time, worker
+from harness.faults import cloud_tasks, containers, environment, network, process, time, worker
 from harness.faults.fault import Fault
 
 
@@ -35,4 +35,4 @@ def collect(*modules: ModuleType) -> Mapping[str, Fault]:
     return MappingProxyType(found)
 
 
-CATALOGUE = collect(cloud_tasks, worker, network, environment, time, process)
+CATALOGUE = collect(cloud_tasks, worker, network, environment, time, process, containers)

@@ -67,6 +67,14 @@ class Means(enum.StrEnum):
     CLOSED_LOG = "closed log"  # the reader of standard output and standard error goes away
     UNREAD_LOG = "unread log"  # the pipe of the log is full, and nobody reads it
     TWICE = "twice"  # a second process of the same kind runs beside the first
+    DISCONNECT = "disconnect"  # the engine takes the container off its network
+    NAMES = "names"  # the name server answers no question as it should
+    FREEZE = "freeze"  # the engine freezes all processes of the container
+    MOVE = "move"  # the container is another one, and its name has another address
+    SMALL_PACKETS = "small packets"  # the kernel drops larger ones that the container sends (tbf)
+    NETEM = "netem"  # the kernel delays or drops what the container sends (netem)
+    FULL_VOLUME = "full volume"  # the storage is a small volume, and something else fills it
+    MEMORY = "memory"  # something else in the container takes memory until its limit is reached
 
 
 _INVISIBLE = {
@@ -99,6 +107,8 @@ class Fault:
         certificate: what is wrong with the gateway's certificate.
         clock_s: seconds that the clock is ahead of the true time; behind it where negative.
         point: the moment at which it strikes a process; None for at once.
+        netem: for links, what the kernel does to each packet, in the words of tc-netem.
+        needs: the topology without which it cannot be brought about; "" for one that any has.
     """
 
     name: str
@@ -126,6 +136,8 @@ class Fault:
     certificate: Literal["", "another host", "unknown authority"] = ""
     clock_s: float = 0.0
     point: Point | None = None
+    netem: str = ""
+    needs: Literal["", "containers"] = ""
 
     def __str__(self) -> str:
         """The name: what a parametrised scenario shows."""
@@ -141,7 +153,7 @@ class Fault:
     @property
     def leaves_no_trace(self) -> frozenset[Route]:
         """The routes whose failed attempts cannot be seen on the wire under this fault."""
-        if self.means is Means.DEAD_PROXY:
+        if self.means in {Means.DEAD_PROXY, Means.NAMES}:
             return frozenset({Route.CLOUD_TASKS, Route.WORKER_DIRECT})
         if self.means not in _INVISIBLE:
             return frozenset()

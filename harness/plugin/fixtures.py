@@ -16,11 +16,15 @@ from harness.topologies.system import System
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A scenario whose requirements need a capability that the profile does not claim is not applicable."""
+    """Not applicable: a scenario of another topology, or of a capability that the profile does not claim."""
     info = info_of(item)
     if info is None:
         return
     state = item.config.stash[STATE]
+    if info.topology not in {"", state.topology}:
+        pytest.skip(
+            f"{Verdict.NOT_APPLICABLE}: it needs {info.topology}: run with --topology={info.topology}"
+        )
     claimed = state.workshop(item).profile.profile.capabilities
     needed = {state.requirements[id_].capability for id_ in info.requires} - {""}
     missing = sorted(needed - set(claimed))

@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import Inconclusive, UsageError
 from harness.plugin.canary import Canary
 from harness.plugin.selection import Sharder
 from harness.plugin.state import PROFILE, PROPERTY, STATE, State
@@ -29,6 +29,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="dc_run_folder",
         metavar="DIR",
         help="where evidence and reports go (default: reports/out/RUN)",
+    )
+    group.addoption(
+        "--topology",
+        dest="dc_topology",
+        metavar="NAME",
+        default="processes",
+        help="how the system under test is run: processes (default), or containers, from the image that is shipped",
     )
     group.addoption("--shard", dest="dc_shard", metavar="I/N", help="run only part I of N, alike everywhere")
     group.addoption(
@@ -77,7 +84,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(Sharder(config), "dispatchcheck-sharder")
         if config.getoption("dc_canary"):  # after the sharder: the canary is in every shard
             config.pluginmanager.register(Canary(config), "dispatchcheck-canary")
-    except UsageError as problem:
+    except (UsageError, Inconclusive) as problem:
         raise pytest.UsageError(str(problem)) from None
     if state.is_controller and config.getoption("dc_lines"):
         config.pluginmanager.register(Progress(config, PROPERTY), "dispatchcheck-progress")

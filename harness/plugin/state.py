@@ -16,12 +16,13 @@ from harness.evidence import ScenarioResult
 from harness.run import ScenarioRun
 from harness.run_folder import RunFolder
 from harness.scenario import info_of
-from harness.topologies.workshop import Workshop
+from harness.topologies.workshop import TOPOLOGIES, Workshop
 
 PROFILE = "reference_impl/dispatchcheck.toml"
 SCENARIOS = "scenarios/"
 _REQUIREMENTS = "scenarios/requirements.toml"
 RUN_INPUT = "dispatchcheck_run"
+IMAGE_INPUT = "dispatchcheck_image"
 PLAN_OUTPUT = "dispatchcheck_plan"
 PROBLEM_OUTPUT = "dispatchcheck_problem"
 PROPERTY = "dispatchcheck"
@@ -52,6 +53,9 @@ class State:
         root = config.rootpath
         given, source = config.getoption("dc_profile"), config.getoption("dc_source")
         profile_path = Path(given) if given else root / PROFILE
+        self.topology: str = config.getoption("dc_topology")
+        if self.topology not in TOPOLOGIES:
+            raise UsageError(f"unknown --topology {self.topology!r}; known are {', '.join(TOPOLOGIES)}")
         self.requirements = _load_requirements(root)
         worker_input: dict[str, str] | None = getattr(config, "workerinput", None)
         self.is_controller = worker_input is None
@@ -60,6 +64,9 @@ class State:
         self.target = Target(self.run, profile_path, Path(source) if source else None)
         if self.is_controller and any((self.run / "evidence").glob("*")):
             raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
+        self.image = worker_input[IMAGE_INPUT] if worker_input else ""
+        if self.is_controller and self.topology == "containers" and not config.getoption("collectonly"):
+            self.image = self._build_image()  # once for the run, before any xdist worker starts
         self.selected: set[str] = set()
         self.shard: dict[str, object] | None = None
         self.problem = ""
@@ -83,11 +90,20 @@ class State:
         target = self.target_of(item)
         if self._workshop is None or self._at_work_for != target:
             judged = profile.load_to_run(target.profile_path, source=target.source)
+            image = self.image if target == self.target else ""
             if self._workshop is None:
-                self._workshop = Workshop(judged)
-            self._workshop.turn_to(judged)
+                self._workshop = Workshop(judged, self.topology, image=image)
+            else:
+                self._workshop.turn_to(judged, image=image)
             self._at_work_for = target
         return self._workshop
+
+    def _build_image(self) -> str:
+        from harness.topologies import engine  # slow to import, and needed for containers only
+
+        target = self.target
+        judged = profile.load_to_run(target.profile_path, source=target.source)
+        return engine.build(judged, other_source=target.source is not None)
 
     def begin(self, config: pytest.Config) -> None:
         """Leave an account that says "incomplete": what stays if this process never comes to its end."""
@@ -142,6 +158,7 @@ def evidence_folder(item: pytest.Item) -> Path:
 
 def options_again(config: pytest.Config, target: Target) -> list[str]:
     """The options that say what is judged, as the command that runs something again needs them."""
-    profile = config.getoption("dc_profile")
-    given = (("--profile", profile), ("--source", target.source))
+    profile, topology = config.getoption("dc_profile"), config.getoption("dc_topology")
+    other = topology if topology != TOPOLOGIES[0] else ""
+    given = (("--profile", profile), ("--source", target.source), ("--topology", other))
     return [shlex.quote(f"{flag}={value}") for flag, value in given if value]

@@ -13,7 +13,7 @@ import pytest
 
 from harness import allure_report, context, debugging, evidence, judging
 from harness.account import account
-from harness.errors import Inconclusive
+from harness.errors import Inconclusive, NotApplicable
 from harness.evidence import ScenarioResult
 from harness.model import Verdict
 from harness.plugin.state import FINDING, PROPERTY, RESULT, RUN, STATE, evidence_folder, options_again, say
@@ -26,7 +26,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     info = info_of(pyfuncitem)
     if info is not None:
         _label_for_allure(pyfuncitem, info)
-    result = yield
+    try:
+        result = yield
+    except NotApplicable as problem:
+        pytest.skip(f"{Verdict.NOT_APPLICABLE}: {problem}")
     if RUN in pyfuncitem.stash:
         pyfuncitem.stash[RUN].finish()
     elif info is not None:

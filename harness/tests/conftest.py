@@ -149,6 +149,12 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What needs a container engine is collected where one was asked for."""
+    needs_engine = collection_path == Path(__file__).parent / "containers"
+    return True if needs_engine and config.getoption("dc_topology") != "containers" else None
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """An empty project; whatever it started is ended with the test."""

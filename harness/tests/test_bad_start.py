@@ -51,8 +51,7 @@ class Starter:
             self._workshop.profile,
             Mode.PROD,
             self._folder / "run",
-            launcher=self._workshop.launcher(),
-            host=self._workshop.host(),
+            workshop=self._workshop,
             ledger=Ledger(),
         )
         self._system.start()

@@ -84,7 +84,7 @@ def test_what_the_system_under_test_started_goes_as_well(project: Project) -> No
         @scenario("CHILD-01", requires=["PROD-01"])
         def test_leaves_a_child(prod: System) -> None:
             '''A process that the dispatcher would leave behind.'''
-            launcher = prod._launcher
+            launcher = prod.ground.launcher
             code = "import os, subprocess, sys; subprocess.Popen(['sleep', '1000'], start_new_session=True)"
             launcher.start([sys.executable, "-c", code], env={"PATH": "/usr/bin:/bin"}, cwd=prod.folder,
                            on_line=lambda *_: None, warm=False).wait(20)

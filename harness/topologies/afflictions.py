@@ -16,7 +16,8 @@ from harness.faults import Fault, Means, Party, Point
 from harness.journal import Journal
 from harness.model import Observation
 from harness.topologies.darkness import Darkness
-from harness.topologies.processes import Server
+from harness.topologies.ground import Ground
+from harness.topologies.server import Server
 from harness.topologies.wall_clock import WallClock
 
 _SIGNALS = {
@@ -24,6 +25,7 @@ _SIGNALS = {
     Means.SIGTERM: signal.SIGTERM,
     Means.SIGSTOP: signal.SIGSTOP,
 }
+_OVER_WITH_THE_PROCESS = {*_SIGNALS, Means.MEMORY}
 # At the worker, an episode does not fit while its own small files still do. At the API nothing fits any more.
 _FULL_AT_BYTES = {Party.WORKER: 1_000_000, Party.API: 1}
 FILLS_THE_DISK_S = 2 * _FULL_AT_BYTES[Party.WORKER] / 16_000
@@ -40,20 +42,29 @@ class Afflictions:
         journal: where it says what it does, and where it sees that a point is reached.
         folder: of the run.
         servers: the processes that can be struck.
+        ground: what they stand on.
         asking: whether a request of the scenario is under way: nobody is struck before it is answered, as a
             scenario about an accepted job needs the answer that says so.
 
     Attributes:
         darkness: when the API's environment took attempts off the wire.
         mute: whether the API's log was cut off.
+        ever: whether there was any.
     """
 
     def __init__(
-        self, *, journal: Journal, folder: Path, servers: Mapping[Party, Server], asking: Callable[[], bool]
+        self,
+        *,
+        journal: Journal,
+        folder: Path,
+        servers: Mapping[Party, Server],
+        ground: Ground,
+        asking: Callable[[], bool],
     ) -> None:
         self._journal = journal
         self._folder = folder
         self._servers = servers
+        self._ground = ground
         self._asking = asking
         self._in_force: list[Fault] = []
         self._waiting: list[_Trigger] = []
@@ -61,6 +72,7 @@ class Afflictions:
         self._proxy: socket.socket | None = None
         self.darkness = Darkness(journal)
         self.mute = False
+        self.ever = False
 
     def inject(self, fault: Fault) -> None:
         """Strike a process at once, as soon as it runs, or at the fault's point.
@@ -70,12 +82,14 @@ class Afflictions:
         """
         text = f"inject {fault.name}{f' at {fault.point}' if fault.point else ''}: {fault.imitates}"
         self._journal.record("harness", "fault", text, name=fault.name)
+        self.ever = True
         self._in_force.append(fault)
         self.darkness.falls(fault)
         if fault.means is Means.CLOCK:
             self._clocks[fault.strikes] = WallClock(
                 self._folder / f"clock-of-{fault.strikes}", 0.0 if fault.point else fault.clock_s
             )
+        self._ground.prepare(fault)
         if fault.point is not None:
             trigger = _Trigger(fault, fault.point, lambda: self._strike_at_point(fault))
             trigger.forget = self._journal.watch(trigger.look)
@@ -146,13 +160,16 @@ class Afflictions:
         if party in self._clocks and process is not None:
             self._clocks[party].check(process.pid)
         for fault in self._in_force:
-            if fault.strikes is party and fault.point is None and fault.means not in _SIGNALS:
+            if fault.strikes is party and fault.point is None and fault.means not in _OVER_WITH_THE_PROCESS:
                 self._strike(fault)
         if party is Party.API:
             self.darkness.lifts_but_for(*self._in_force)
 
     def _strike(self, fault: Fault) -> None:
         server = self._servers[fault.strikes]
+        if fault.needs:
+            server.suffer(fault)
+            return
         match fault.means:
             case Means.SIGKILL:
                 server.kill()
@@ -197,6 +214,8 @@ class Afflictions:
                 server.limit_files(None)
             elif fault.means is Means.UNREAD_LOG:
                 server.read_log_again()
+            elif fault.needs:
+                server.recover_from(fault)
 
 
 class _Trigger:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from harness.errors import UsageError
 from harness.journal import Journal
 from harness.model import Mode, Setting
 from harness.profile import Profile
+from harness.topologies.ground import Ground
 
 PROJECT, LOCATION, QUEUE = "podcast-check", "us-west1", "assemble"
 _SERVICE = "podcast-api"
@@ -28,13 +28,18 @@ class Configuration:
     """
 
     def __init__(
-        self, profile: Profile, mode: Mode, folder: Path, *, worker_url: str, secret: str, journal: Journal
+        self,
+        profile: Profile,
+        mode: Mode,
+        folder: Path,
+        *,
+        ground: Ground,
+        worker_url: str,
+        secret: str,
+        journal: Journal,
     ) -> None:
         self.values = {
-            "source": str(profile.source),
-            "python": sys.executable,
-            "run": str(folder),
-            "storage": str(folder / "storage"),
+            **ground.values,
             "worker_url": worker_url,
             "secret": secret,
             "project": PROJECT,
@@ -51,7 +56,7 @@ class Configuration:
         self._env_file = folder / "api" / profile.start.env_file
         self._process: dict[str, str] = {}
         self._file: dict[str, str] = {}
-        self._common = dict(profile.environment)
+        self._common = {name: text for name, text in profile.environment.items() if ground.fits(text)}
         if mode is Mode.DEV:
             self._set_in_file(profile.fill(profile.dev, self.values))
         else:
@@ -115,8 +120,8 @@ class Configuration:
         folder = self._folder / "blocked"
         folder.mkdir(exist_ok=True)
         (folder / "sitecustomize.py").write_text(_BLOCK_IMPORT.format(module=module), encoding="utf-8")
-        path = self._profile.fill({"": self._profile.environment.get("PYTHONPATH", "")}, self.values)[""]
-        self._process["PYTHONPATH"] = f"{folder}:{path}"
+        path = self.common().get("PYTHONPATH", "")
+        self._process["PYTHONPATH"] = f"{folder}:{path}".rstrip(":")
         self.warm = False  # a warm process has imported it already
 
     def common(self) -> dict[str, str]:

@@ -16,9 +16,10 @@ from harness.faults import Fault, Layer, Means, Party
 from harness.journal import Journal
 from harness.topologies import redirect
 from harness.topologies.darkness import Darkness
+from harness.topologies.ground import Fakes
 
 # Few and quick, so that a task that nobody ever takes is given up, and judged, within a second.
-_RETRIES = {"max_attempts": 8, "min_backoff": 0.05, "max_backoff": 1.0, "max_doublings": 5}
+_RETRIES = {"min_backoff": 0.05, "max_backoff": 1.0, "max_doublings": 5}
 _LISTENERS = (Means.LISTENER, Means.CERTIFICATE)
 _CALLS = {Party.CLOUD_TASKS: "CreateTask", Party.WORKER: "*"}
 
@@ -115,15 +116,22 @@ class Dependency:
 class CloudTasksDependency(Dependency):
     """The fake Cloud Tasks."""
 
-    def __init__(self, host: Host, journal: Journal, *, queue: str) -> None:
+    def __init__(self, host: Host, journal: Journal, *, queue: str, fakes: Fakes) -> None:
         identity = redirect.server_identity()
-        tls = FakeTlsIdentity(cert_pem=identity.cert_pem, key_pem=identity.key_pem)
-        self._cloud_tasks = host.start(CloudTasks(CloudTasksConfig(tls=tls)))
+        config = CloudTasksConfig(
+            host=fakes.address,
+            grpc_port=fakes.cloud_tasks_port,
+            tls=FakeTlsIdentity(cert_pem=identity.cert_pem, key_pem=identity.key_pem),
+            hosts=fakes.hosts,
+            is_access_token=fakes.is_access_token,
+        )
+        self._cloud_tasks = host.start(CloudTasks(config))
         self._host = host
         self.port = self._cloud_tasks.grpc_port
         super().__init__(self._cloud_tasks, Party.CLOUD_TASKS, journal)
         self._queue = queue
-        self._cloud_tasks.create_queue(queue, retry_config=_RETRIES)
+        retries = {"max_attempts": fakes.max_attempts, **_RETRIES}
+        self._cloud_tasks.create_queue(queue, retry_config=retries)
 
     def retry_for_ever(self) -> None:
         """Try tasks until they succeed, as a real queue does for days: the worker may be away for long."""
@@ -136,17 +144,30 @@ class CloudTasksDependency(Dependency):
 
 
 class WorkerDependency(Dependency):
-    """The gateway through which every request to the worker goes."""
+    """The gateway through which every request to the worker goes.
 
-    def __init__(self, host: Host, journal: Journal) -> None:
-        self._gateway = host.start(WorkerGateway(WorkerGatewayConfig(upstream=None)))
+    Attributes:
+        url: where the dispatcher finds it.
+    """
+
+    def __init__(self, host: Host, journal: Journal, *, fakes: Fakes) -> None:
+        self._gateway = host.start(WorkerGateway(WorkerGatewayConfig(upstream=None, host=fakes.address)))
         self._host = host
-        self.url = self._gateway.url
+        self._known_as = fakes.worker_host
+        self.url = f"http://{fakes.worker_host}:{self._gateway.port}"
         super().__init__(self._gateway, Party.WORKER, journal)
 
     def forward_to(self, url: str, *others: str) -> None:
         """Send what arrives to the real worker, and to others in turn."""
         self._gateway.set_upstream(url, *others)
+
+    def move(self, host: str) -> None:
+        """Listen on another address of this machine, on the same port, and no longer on the one up to now."""
+        self._gateway.move(host)
+
+    def cut_off(self, *, cut: bool) -> None:
+        """From now on no answer reaches its caller: somebody has cut the wire, or (False) mended it."""
+        self._gateway.cut_off = cut
 
     def unfired(self) -> list[str]:
         """As ``Dependency.unfired``, and the listeners that nobody has met."""
@@ -161,7 +182,7 @@ class WorkerDependency(Dependency):
                 assert fault.listener, "the catalogue says how"
                 self._gateway.break_listener(fault.listener)
             case Means.CERTIFICATE:
-                self._gateway.serve_over_tls(redirect.wrong_certificate(fault.certificate))
+                self._gateway.serve_over_tls(redirect.wrong_certificate(fault.certificate, self._known_as))
             case _:
                 super()._put_in_force(fault)
 
@@ -192,7 +213,7 @@ def _on_the_wire(fault: Fault) -> fake_services.faults.Fault:
         message=(fault.text or f"scripted: {fault.imitates}") if fault.grpc_code else "",
         delivery=fault.delivery,
         delay_s=fault.delay_s,
-        body=fault.body,
+        body="" if fault.grpc_code else fault.body,  # a gRPC error says it in its message
         late=fault.late,
         midway=fault.midway,
         drip_s=fault.drip_s,

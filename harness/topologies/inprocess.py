@@ -199,5 +199,5 @@ class InProcess:
         """Nothing: a cell in which something did not happen disagrees with the decision table."""
         return []
 
-    def stop(self) -> None:
+    def stop(self, *, satisfied: bool = False) -> None:
         """Nothing: the process serves the next scenario too."""

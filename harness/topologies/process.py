@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from typing import Any
 from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.logs.capture import LogPump, Stream, fill
+from harness.topologies.ground import Running
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _READY_WITHIN_S = 60.0
@@ -44,10 +46,29 @@ class Process:
         """Whether it has not ended."""
         return not self._ended.is_set()
 
+    @property
+    def unread(self) -> bool:
+        """Whether bytes of its output are in a pipe, or were read and are not recorded yet."""
+        return any(stream.unread for stream in self.streams)
+
+    def url(self, port: str) -> str:
+        """Where it serves: on loopback, once it has reported its port."""
+        return f"http://127.0.0.1:{port}" if port else ""
+
+    def pids(self) -> Sequence[int]:
+        """Its own id: only its own threads are looked at."""
+        return [self.pid]
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the process and its group; nothing happens when it has ended."""
         if self.running:
             self._launcher.signal(self.pid, number)
+
+    def limit_files(self, limit_bytes: int | None) -> None:
+        """Let no file of it grow beyond a bound (RLIMIT_FSIZE); None for any size."""
+        bound = resource.RLIM_INFINITY if limit_bytes is None else limit_bytes
+        _, hard = resource.prlimit(self.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (bound, hard))
 
     def hang_up_log(self) -> None:
         """Close the reading ends of its output, as a collector of logs does that crashes."""
@@ -221,13 +242,19 @@ class Launcher:
             return self._replies.pop(0)
 
 
-def quiet(processes: Sequence[Process]) -> bool:
+def quiet(processes: Sequence[Running]) -> bool:
     """Whether no thread of the processes is running or waiting for a processor or a disk, at this moment.
 
     Read from ``/proc``: a thread that only waits for a descriptor, a lock or a timer is in state S. On a busy
     machine a thread that is starved stays in state R, so this does not mistake a slow process for an idle one.
     """
-    return all(state in "SZXT" for process in processes if process.running for state in _states(process.pid))
+    return all(
+        state in "SZXT"
+        for process in processes
+        if process.running
+        for pid in process.pids()
+        for state in _states(pid)
+    )
 
 
 def _states(pid: int) -> list[str]:

@@ -3,243 +3,89 @@
 from __future__ import annotations
 
 import os
-import re
-import resource
-import signal
-from collections.abc import Mapping
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import httpx
-
-from harness.clock import Deadline, wait
-from harness.errors import Finding, Inconclusive, LastWords, SutFailed
-from harness.journal import Journal, log_lines
-from harness.logs.parse import BannerReader
-from harness.profile import Command, Profile, Program
-from harness.topologies import http
+from harness.errors import Finding, NotApplicable
+from harness.faults import Fault
+from harness.profile import Profile
+from harness.topologies import redirect
+from harness.topologies.ground import Fakes, Running, Start
 from harness.topologies.process import Launcher, Process
 
-_LAST_LINES = 12
 # What a process may inherit from ours: enough to find programs and write files, and nothing that configures it.
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
-class Child:
-    """One process of the system under test, whose every line goes into the journal."""
+class Processes:
+    """The ground of processes; see ``harness.topologies.ground``."""
 
-    def __init__(self, role: str, command: Command, profile: Profile, journal: Journal, folder: Path) -> None:
-        self.role = role
-        self.folder = folder
-        self._command = command
+    def __init__(self, profile: Profile, folder: Path, launcher: Launcher) -> None:
+        self.launcher = launcher
+        self.fakes = Fakes()
+        self.storage = folder / "storage"
+        self.secret = f"s3cr3t/{secrets.token_urlsafe(18)}+&"  # has characters that encodings change
+        self.stuck_after_s = profile.settle.stuck_after_s
+        self.values: Mapping[str, str] = {
+            "source": str(profile.source),
+            "python": sys.executable,
+            "run": str(folder),
+            "storage": str(self.storage),
+        }
         self._profile = profile
-        self._journal = journal
-        self._process: Process | None = None
+        self._folder = folder
 
-    @property
-    def process(self) -> Process | None:
-        """The process, or None when none was started, or it was stopped."""
-        return self._process
+    def fits(self, template: str) -> bool:  # noqa: ARG002 - the ground's contract
+        """Every variable does: paths are this machine's."""
+        return True
 
-    def start(
-        self, launcher: Launcher, environment: Mapping[str, str], values: Mapping[str, str], *, warm: bool
-    ) -> None:
-        """Start the process and return at once.
-
-        Args:
-            launcher: starts it.
-            environment: its variables, placeholders filled in.
-            values: what the placeholders of its command stand for.
-            warm: whether it may be forked from a process with third-party modules imported.
-        """
-        argv = [part.format_map(values) for part in self._command.command]
+    def start(self, what: Start) -> Process:
+        """Fork or execute it, through the launcher."""
+        argv = [part.format_map(what.values) for part in what.command.command]
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        own = self._profile.fill(self._command.environment, values)
-        readers = {"stdout": BannerReader(), "stderr": BannerReader()}
-
-        def on_line(stream: str, raw: str) -> None:
-            line = readers[stream].read(raw)
-            self._journal.record(
-                self.role,
-                "log",
-                raw,
-                stream=stream,
-                form=line.form.value,
-                event=line.event,
-                data=dict(line.fields),
-                problem=line.problem,
-            )
-            self._saw(raw)
-
-        python_module = argv[:2] == [values["python"], "-m"]
-        self._journal.record(self.role, "process", "starts", starts=self.role)
-        self._process = launcher.start(
+        python_module = argv[:2] == [self.values["python"], "-m"]
+        return self.launcher.start(
             argv,
-            env={**inherited, **environment, **own},
-            cwd=self.folder,
-            on_line=on_line,
-            warm=warm and python_module,
+            env={**inherited, **what.environment},
+            cwd=what.folder,
+            on_line=what.on_line,
+            warm=what.warm and python_module,
         )
 
-    def wait_until_ended(self) -> int:
-        """Wait until the process has ended by itself, and return its status.
+    def keep(self, running: Running) -> bool:  # noqa: ARG002 - the ground's contract
+        """A process takes too little time to start to be worth it."""
+        return False
 
-        Raises:
-            Inconclusive: it did not end in time, and was ended.
-        """
-        process, self._process = self._running(), None
-        status = process.wait(self._profile.start.ready_s)
-        if status is None:
-            process.stop(1.0)
-            raise Inconclusive(f"the {self.role} did not end within {self._profile.start.ready_s:g} s")
-        process.drained(self._profile.start.stop_s)
-        return status
+    def variables(self, port: int, project: str, *, nowhere: bool) -> dict[str, str]:
+        """By the universe domain; see ``harness.topologies.redirect``."""
+        variables = redirect.variables(self._folder / "cloud", port=port, project=project)
+        return variables | redirect.to_nowhere() if nowhere else variables
 
-    def kill(self) -> None:
-        """End the process with SIGKILL; everything it wrote before is recorded when this returns."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send(signal.SIGKILL)
-            process.wait(self._profile.start.stop_s)
-            process.drained(self._profile.start.stop_s)
-            self._journal.record(self.role, "process", "killed", status=process.status)
+    def share(self, path: Path) -> None:
+        """Nothing is to be done: the processes are this user's."""
 
-    def signal(self, number: signal.Signals) -> None:
-        """Send the process a signal; nothing happens when there is none."""
-        if self._process is not None:
-            self._process.send(number)
-            self._journal.record(self.role, "process", f"is sent {number.name}")
+    def lacks(self, fault: Fault) -> str:
+        """Why a fault cannot be brought about here."""
+        return f"it needs {fault.needs}: run with --topology={fault.needs}" if fault.needs else ""
 
-    def limit_files(self, limit_bytes: int | None) -> None:
-        """Let no file of the process grow beyond a bound, as on a disk that is full; None for any size.
+    def prepare(self, fault: Fault) -> None:
+        """Nothing is to be done: no fault needs this ground."""
 
-        A bound and not a small file system, because that needs root. The process gets EFBIG where a full disk
-        gives ENOSPC; the signal that comes with it is ignored, as Python does, by everything the launcher starts.
-        """
-        if self._process is not None and self._process.running:
-            bound = resource.RLIM_INFINITY if limit_bytes is None else limit_bytes
-            _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
-            resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (bound, hard))
-            text = (
-                f"its disk is full at {limit_bytes} bytes a file"
-                if limit_bytes
-                else "its disk has room again"
-            )
-            self._journal.record(self.role, "process", text)
+    def strike(self, fault: Fault, running: Running) -> None:
+        """No fault needs this ground."""
+        raise AssertionError(f"{fault.name} for {running.pid}: see lacks")
 
-    def hang_up_log(self) -> None:
-        """Close the reading ends of its log: it is not recorded any more."""
-        if self._process is not None:
-            self._process.hang_up_log()
-            self._journal.record(self.role, "process", "its log is cut off", log_cut_off=self.role)
+    undo = strike
 
-    def stop_reading_log(self) -> None:
-        """Leave its log unread in pipes that are full; ``read_log_again`` ends that."""
-        if self._process is not None:
-            self._process.stop_reading_log()
-            self._journal.record(self.role, "process", "nobody reads its log, and the pipe is full")
+    def shipped(self, role: str, running: Running, told: Sequence[str]) -> Finding | None:
+        """Nothing is shipped as a process."""
+        raise NotApplicable(f"the {role} (pid {running.pid}, told {told}) is no container")
 
-    def read_log_again(self) -> None:
-        """End ``stop_reading_log``."""
-        if self._process is not None:
-            self._process.read_log_again()
-            self._journal.record(self.role, "process", "its log is read again")
+    def move_worker(self) -> str:
+        """A process has no address of its own."""
+        raise AssertionError("see lacks")
 
-    def ask_to_stop(self) -> None:
-        """Ask the process to end (SIGTERM), and return at once."""
-        if self._process is not None:
-            self._process.send(signal.SIGTERM)
-
-    def stop(self) -> None:
-        """Ask the process to end, and end it when it does not."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        asked = process.stop(self._profile.start.stop_s)
-        how = (
-            "ended"
-            if asked
-            else f"did not end within {self._profile.start.stop_s:g} s of SIGTERM and was killed"
-        )
-        self._journal.record(self.role, "process", f"{how}, status {process.status}", status=process.status)
-
-    def check_alive(self) -> None:
-        """Raises SutFailed when the process has ended although nobody stopped it."""
-        if self._process is not None and not self._process.running:
-            raise self._failed(f"it ended by itself with status {self._process.status}")
-
-    def _saw(self, line: str) -> None:
-        """Called with each line, in the thread that reads them."""
-
-    def _running(self) -> Process:
-        if self._process is None:
-            raise AssertionError(f"the {self.role} was not started")
-        return self._process
-
-    def _failed(self, observed: str) -> SutFailed:
-        status = None
-        if self._process is not None and not self._process.running:
-            self._process.drained(2.0)
-            status = self._process.status
-        lines = [o.text for o in log_lines(self._journal.observations, source=self.role)][-_LAST_LINES:]
-        command = " ".join(self._command.command)
-        finding = Finding(
-            f"the {self.role} ({command}) to start and keep running", observed, oracle="process"
-        )
-        return SutFailed(finding, LastWords(self.role, tuple(lines)), status=status)
-
-
-class Server(Child):
-    """A process that serves HTTP: started, made sure to be ready, stopped."""
-
-    def __init__(self, role: str, program: Program, profile: Profile, journal: Journal, folder: Path) -> None:
-        super().__init__(role, program, profile, journal, folder)
-        self.program = program
-        self._reports_port = re.compile(program.ready_log)
-        self._port = ""
-        self.url = ""
-
-    def start(
-        self, launcher: Launcher, environment: Mapping[str, str], values: Mapping[str, str], *, warm: bool
-    ) -> None:
-        """Start the process and return at once; ``wait_until_ready`` must follow."""
-        self._port, self.url = "", ""
-        super().start(launcher, environment, values, warm=warm)
-
-    def wait_until_ready(self) -> None:
-        """Wait until it has reported its port and its health check answers 200.
-
-        Raises:
-            SutFailed: it ended, or was not ready in time; with its last log lines.
-        """
-        process = self._running()
-        deadline = Deadline(self._profile.start.ready_s)
-        last_seen = f"no line that matches {self.program.ready_log!r}"
-
-        def ready() -> bool | None:
-            nonlocal last_seen
-            if not process.running:
-                raise self._failed(f"it ended with status {process.status} before it was ready")
-            if not self._port:
-                return None
-            self.url = f"http://127.0.0.1:{self._port}"
-            try:
-                reply = http.client().get(self.url + self.program.health, timeout=max(0.1, deadline.left_s))
-            except httpx.HTTPError as problem:
-                last_seen = f"{self.program.health}: {problem!r}"
-                return None
-            last_seen = f"{self.program.health} answered {reply.status_code}"
-            return True if reply.status_code == 200 else None
-
-        try:
-            wait(ready, deadline, lambda: last_seen)
-        except TimeoutError:
-            self.stop()
-            raise self._failed(
-                f"it was not ready within {self._profile.start.ready_s:g} s (seen last: {last_seen})"
-            ) from None
-        self._journal.record(self.role, "process", f"ready on {self.url}, pid {process.pid}")
-
-    def _saw(self, line: str) -> None:
-        found = None if self._port else self._reports_port.search(line)
-        if found:
-            self._port = found["port"]
+    def close(self) -> None:
+        """Nothing is to be done."""

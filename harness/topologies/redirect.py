@@ -53,16 +53,17 @@ def server_identity() -> Identity:
     return Identity(chain, certificate.private_key_pem.bytes())
 
 
-def wrong_certificate(what: str) -> ssl.SSLContext:
-    """A server's TLS for loopback that no caller may accept.
+def wrong_certificate(what: str, host: str) -> ssl.SSLContext:
+    """A server's TLS that no caller may accept.
 
     Args:
         what: ``another host``: of an authority that is trusted, for another name; ``unknown authority``: for the
-            right address, of an authority that nobody knows.
+            right name, of an authority that nobody knows.
+        host: the right name, or address.
     """
     known = what == "another host"
     authority = _authority() if known else trustme.CA(organization_name="nobody knows it")
-    certificate = authority.issue_cert("elsewhere.example" if known else "127.0.0.1")
+    certificate = authority.issue_cert("elsewhere.example" if known else host)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
@@ -74,6 +75,11 @@ def trust(folder: Path) -> dict[str, str]:
     roots = folder / "roots.pem"
     roots.write_bytes(_authority().cert_pem.bytes())
     return {"SSL_CERT_FILE": str(roots)}
+
+
+def trust_of_grpc(folder: Path) -> dict[str, str]:
+    """The variable that makes gRPC trust our authority."""
+    return {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": trust(folder)["SSL_CERT_FILE"]}
 
 
 @functools.cache
@@ -92,9 +98,8 @@ def variables(folder: Path, *, port: int, project: str) -> dict[str, str]:
         port: the fake's TLS gRPC port.
         project: the project that the credentials belong to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    roots, credentials = folder / "roots.pem", folder / "service-account.json"
-    roots.write_bytes(_authority().cert_pem.bytes())
+    trusted = trust_of_grpc(folder)
+    credentials = folder / "service-account.json"
     universe = f"localhost:{port}"
     account = {
         "type": "service_account",
@@ -110,7 +115,7 @@ def variables(folder: Path, *, port: int, project: str) -> dict[str, str]:
     credentials.chmod(0o600)
     return {
         _UNIVERSE: universe,
-        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(roots),
+        **trusted,
         "GOOGLE_APPLICATION_CREDENTIALS": str(credentials),
         "NO_GCE_CHECK": "true",
     }

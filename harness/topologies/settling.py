@@ -15,7 +15,8 @@ from harness.model import Job
 from harness.oracles import effects
 from harness.profile import Storage
 from harness.topologies import episodes
-from harness.topologies.process import Process, quiet
+from harness.topologies.ground import Running
+from harness.topologies.process import quiet
 
 _LOOKS = 4
 BETWEEN_LOOKS_S = 0.008
@@ -36,6 +37,12 @@ class EffectScanner:
         self._journal = journal
         self._seen: dict[Path, tuple[int, int]] = {}
         self.count = 0
+
+    def pass_over(self) -> None:
+        """Take what is there for somebody else's: it is not recorded."""
+        for path in self._root.glob(self._storage.manifests):
+            status = path.stat()
+            self._seen[path] = (status.st_ino, status.st_mtime_ns)
 
     def scan(self) -> None:
         """Record every manifest that was not there before, or not like this.
@@ -82,7 +89,7 @@ def settle(
     scanner: EffectScanner,
     end_event: str,
     jobs: Sequence[Job],
-    processes: Sequence[Process],
+    processes: Sequence[Running],
     moving: Callable[[], str],
     hanging: Callable[[], str],
     within_s: float,
@@ -171,10 +178,10 @@ class _Ends:
         return all(job.job_id in self._ended for job in jobs if job.job_id)
 
 
-def _unread(processes: Sequence[Process]) -> str:
-    unread = any(stream.unread for process in processes for stream in process.streams)
+def _unread(processes: Sequence[Running]) -> str:
+    unread = any(process.unread for process in processes)
     return "log lines are still to be read" if unread else ""
 
 
-def _busy(processes: Sequence[Process]) -> str:
+def _busy(processes: Sequence[Running]) -> str:
     return "" if quiet(processes) else "a process of the system under test is running"

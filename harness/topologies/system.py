@@ -13,10 +13,9 @@ from typing import Any
 
 import httpx
 
-from fake_services.host import Host
 from harness import faults
 from harness import journal as journals
-from harness.errors import Finding, Inconclusive, SutFailed
+from harness.errors import Finding, Inconclusive, NotApplicable, SutFailed
 from harness.faults import Fault, Layer, Means, Party
 from harness.journal import Journal
 from harness.ledger import Ledger
@@ -24,7 +23,7 @@ from harness.model import Hidden, Job, Mode, Setting
 from harness.oracles import route
 from harness.oracles.cells import Cell
 from harness.outcome import Answer, Outcome, Setup
-from harness.profile import Profile
+from harness.profile import Profile, Program
 from harness.topologies import cell as cells
 from harness.topologies import crowd, episodes, http, redirect, told
 from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
@@ -32,12 +31,12 @@ from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configura
 from harness.topologies.crowd import Crowd
 from harness.topologies.dependencies import CloudTasksDependency
 from harness.topologies.episodes import Episode
-from harness.topologies.process import Launcher
-from harness.topologies.processes import Child, Server
+from harness.topologies.server import Child, Server
 from harness.topologies.settling import BETWEEN_LOOKS_S, EffectScanner, settle
 from harness.topologies.submission import Submission, job_of
 from harness.topologies.waits import Waits
 from harness.topologies.worker import Worker
+from harness.topologies.workshop import Workshop
 
 _END_EVENT = "assemble.job.settled"
 _HTTP_TIMEOUT_S = 60.0
@@ -57,33 +56,42 @@ class System(Waits):
         given: episode and job id of what the worker was given without the API.
         settled_at: position in the journal up to which it was last judged as settled.
         folder: where its processes work.
+        ground: what it stands on: processes, or containers.
     """
 
     def __init__(
-        self, profile: Profile, mode: Mode, folder: Path, *, launcher: Launcher, host: Host, ledger: Ledger
+        self, profile: Profile, mode: Mode, folder: Path, *, workshop: Workshop, ledger: Ledger
     ) -> None:
         self.profile = profile
         self.mode = mode
         self.ledger = ledger
         self.journal = Journal()
-        self.secret = f"s3cr3t/{secrets.token_urlsafe(18)}+&"  # has characters that encodings change
         self.jobs: list[Job] = []
         self.given: set[tuple[str, str]] = set()
         self.settled_at = 0
         self.folder = folder
-        self._launcher = launcher
-        self._storage = folder / "storage"
         for sub in ("storage", "api", "worker"):
             (folder / sub).mkdir(parents=True)
+        host = workshop.host()
+        self.ground = workshop.ground(folder, self.journal)
+        self._storage = self.ground.storage
+        self.secret = self.ground.secret
         queue = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
-        self.cloud_tasks = CloudTasksDependency(host, self.journal, queue=queue)
-        self.worker = Worker(self, host)
+        self.cloud_tasks = CloudTasksDependency(host, self.journal, queue=queue, fakes=self.ground.fakes)
+        self.worker = Worker(self, host, self.ground.fakes)
         self.config = Configuration(
-            profile, mode, folder, worker_url=self.worker.url, secret=self.secret, journal=self.journal
+            profile,
+            mode,
+            folder,
+            ground=self.ground,
+            worker_url=self.worker.url,
+            secret=self.secret,
+            journal=self.journal,
         )
         self._scanner = EffectScanner(self._storage, profile.storage, self.journal)
-        self._api = Server("api", profile.api, profile, self.journal, folder / "api")
-        self._worker = Server("worker", profile.worker, profile, self.journal, folder / "worker")
+        self._scanner.pass_over()
+        self._api = self._server(Party.API, profile.api)
+        self._worker = self._server(Party.WORKER, profile.worker)
         self._twins: dict[Party, Server] = {}
         self._asking = 0
         self._asking_lock = threading.Lock()
@@ -92,8 +100,14 @@ class System(Waits):
             journal=self.journal,
             folder=folder,
             servers={Party.API: self._api, Party.WORKER: self._worker},
+            ground=self.ground,
             asking=lambda: self._asking > 0,
         )
+
+    def _server(self, party: Party, program: Program, folder: str = "") -> Server:
+        where = self.folder / (folder or party)
+        where.mkdir(exist_ok=True)
+        return Server(party, program, self.profile, self.journal, where, self.ground)
 
     @property
     def environment(self) -> dict[str, dict[str, str]]:
@@ -111,9 +125,20 @@ class System(Waits):
         return self.cloud_tasks.unfired() + self.worker.unfired() + self._afflictions.unfired()
 
     def inject(self, fault: Fault) -> None:
-        """Put a fault in force, whomever it strikes; one of a process strikes at once or when it starts."""
-        if fault.layer is Layer.PROCESS or fault.means in (Means.CLOCK, Means.DEAD_PROXY):
+        """Put a fault in force, whomever it strikes; one of a process strikes at once or when it starts.
+
+        Raises:
+            NotApplicable: it cannot be brought about where the system runs.
+        """
+        lacking = self.ground.lacks(fault)
+        if lacking:
+            raise NotApplicable(f"{fault.name}: {lacking}")
+        if fault.means is Means.MOVE:
+            self._move_worker(fault)
+        elif fault.layer is Layer.PROCESS or fault.needs or fault.means in (Means.CLOCK, Means.DEAD_PROXY):
             self._afflictions.inject(fault)
+            if fault.means is Means.DISCONNECT and fault.strikes is Party.API:
+                self.worker.cut_off(cut=True)
         elif fault.means is Means.NO_MODULE:
             self.journal.record("harness", "fault", f"inject {fault.name}: {fault.imitates}", name=fault.name)
             self.config.without_module("google.cloud.tasks_v2")
@@ -126,10 +151,21 @@ class System(Waits):
         """Lift the faults of processes that can be lifted while they run; a worker that started late is ready."""
         late = self._afflictions.suffers(Means.LATE_START, Party.WORKER)
         self._afflictions.heal()
+        self.worker.cut_off(cut=False)
         if late:
             self._worker.wait_until_ready()
-            self.worker.forward_to(self._worker.url)
             self.worker.refuse_connections(refuse=False)
+        for server in self.servers:
+            server.look_again()
+        if self._worker.url:
+            self.worker.forward_to(self._worker.url, *self._urls_of_twin(Party.WORKER))
+
+    def _move_worker(self, fault: Fault) -> None:
+        text = f"inject {fault.name}: {fault.imitates}"
+        self.journal.record("harness", "fault", text, name=fault.name)
+        self._worker.kill()
+        self.worker.move(self.ground.move_worker())
+        self.start()
 
     def start(self) -> None:
         """Start what is not running, the worker first, and wait until all processes are ready.
@@ -144,9 +180,7 @@ class System(Waits):
         for party, server in started.items():
             self._start(party, server)
             if self._afflictions.suffers(Means.TWICE, party):
-                folder = self.folder / f"{party}-2"
-                folder.mkdir(exist_ok=True)
-                self._twins[party] = Server(party, server.program, self.profile, self.journal, folder)
+                self._twins[party] = self._server(party, server.program, f"{party}-2")
                 self._start(party, self._twins[party])
         if self._afflictions.suffers(Means.LATE_START, Party.WORKER):
             del started[Party.WORKER]
@@ -167,7 +201,7 @@ class System(Waits):
         environment = self._environment_of_api() if is_api else config.common()
         environment |= self._afflictions.environment(party)
         warm = (config.warm or not is_api) and not self._afflictions.cold(party)
-        server.start(self._launcher, environment, config.values, warm=warm)
+        server.start(environment, config.values, warm=warm)
 
     def _urls_of_twin(self, party: Party) -> list[str]:
         return [self._twins[party].url] if party in self._twins else []
@@ -201,6 +235,33 @@ class System(Waits):
             self.ledger.judge("refuses to start", finding)
         return Answer(status, text, time.monotonic() - began, self.ledger)
 
+    def must_run_what_is_shipped(self, *told: str) -> None:
+        """What runs is the image that was built, unchanged, and was told nothing that production does not tell it.
+
+        Args:
+            told: the variables that it is given beside those of the profile.
+        """
+        found = [
+            self.ground.shipped(server.role, server.process, told)
+            for server in self.servers
+            if server.process
+        ]
+        self.ledger.judge("what is shipped", next(filter(None, found), None))
+
+    def must_have_asked(self, source: str, what: str) -> None:
+        """The dispatcher has asked something of a fake that is there in containers only.
+
+        Args:
+            source: ``metadata`` or ``name_server``.
+            what: the path, or the name.
+        """
+        asked = [o for o in self.journal.observations if o.source == source]
+        right = any(what in (o.fields.get("path"), o.fields.get("name")) for o in asked)
+        seen = "\n".join(o.text for o in asked) or "nobody asked anything"
+        self.ledger.judge(
+            f"asks {source}", None if right else Finding(f"a question for {what}", seen, oracle="wire")
+        )
+
     def check_config(self) -> Answer:
         """Run the command that shows the configuration, as the API would find it.
 
@@ -215,10 +276,15 @@ class System(Waits):
                 "the profile has no [check_config]: it names no command that shows the configuration"
             )
         command = Child(
-            "check-config", self.profile.check_config, self.profile, self.journal, self._api.folder
+            "check-config",
+            self.profile.check_config,
+            self.profile,
+            self.journal,
+            self._api.folder,
+            self.ground,
         )
         began = time.monotonic()
-        command.start(self._launcher, self._environment_of_api(), self.config.values, warm=True)
+        command.start(self._environment_of_api(), self.config.values, warm=True)
         status = command.wait_until_ended()
         text = "\n".join(o.text for o in journals.log_lines(self.journal.observations, source="check-config"))
         return Answer(status, text, time.monotonic() - began, self.ledger)
@@ -299,7 +365,9 @@ class System(Waits):
         """Put a new episode into storage."""
         name = f"ep-{secrets.token_hex(4)}-{next(_numbers)}"
         length_s = FILLS_THE_DISK_S if self._afflictions.disk_full else 0.0
-        return episodes.make(self._storage, self.profile.storage.segment, name, at_least_s=length_s)
+        made = episodes.make(self._storage, self.profile.storage.segment, name, at_least_s=length_s)
+        self.ground.share(self._storage)
+        return made
 
     def request(self, episode_id: str, content: bytes = b"") -> Answer:
         """Send the API a request with any body, right or wrong."""
@@ -332,7 +400,7 @@ class System(Waits):
             hanging=lambda: self.cloud_tasks.hanging() or self.worker.hanging(),
             within_s=self.profile.settle.within_s + crowded * crowd.SECONDS_PER_JOB,
             between_looks_s=crowd.BETWEEN_LOOKS_S if crowded else BETWEEN_LOOKS_S,
-            stuck_after_s=self.profile.settle.stuck_after_s,
+            stuck_after_s=self.ground.stuck_after_s,
             quiet_s=self.profile.settle.quiet_s,
         )
         for server in self.servers:
@@ -362,16 +430,25 @@ class System(Waits):
         self._scanner.scan()
         return self._scanner.count
 
-    def stop(self) -> None:
-        """Stop processes and fakes; what they wrote until their end is in the journal afterwards."""
+    def stop(self, *, satisfied: bool = False) -> None:
+        """Stop processes and fakes; what they wrote until their end is in the journal afterwards.
+
+        Args:
+            satisfied: the scenario was; a worker to which nothing was done may then be kept for another one.
+        """
         self._afflictions.release()
-        for server in self.servers:
+        untouched = satisfied and self.settled_at > 0 and not self._twins and not self._afflictions.ever
+        stopping = [server for server in self.servers if not (untouched and server is self._worker)]
+        for server in stopping:
             server.ask_to_stop()  # all before waiting for any
-        for server in self.servers:
+        for server in stopping:
             server.stop()
+        if untouched:
+            self._worker.keep_or_stop()
         self._scanner.scan()
         self.cloud_tasks.close()
         self.worker.close()
+        self.ground.close()
 
     def send(self, to: str, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
         """Send one HTTP request and record its answer.
@@ -405,9 +482,8 @@ class System(Waits):
         return [self._api, self._worker, *self._twins.values()]
 
     def _environment_of_api(self) -> dict[str, str]:
-        environment = redirect.variables(self.folder / "cloud", port=self.cloud_tasks.port, project=PROJECT)
-        if self.cloud_tasks.suffers(Means.NO_SUCH_HOST):
-            environment |= redirect.to_nowhere()
+        nowhere = self.cloud_tasks.suffers(Means.NO_SUCH_HOST)
+        environment = self.ground.variables(self.cloud_tasks.port, PROJECT, nowhere=nowhere)
         if self.cloud_tasks.suffers(Means.NO_CREDENTIALS):
             environment |= redirect.without_credentials(self.folder)
         environment |= self.config.of_api()

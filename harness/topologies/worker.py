@@ -11,6 +11,7 @@ from fake_services.host import Host
 from harness import faults
 from harness.outcome import Answer
 from harness.topologies.dependencies import WorkerDependency
+from harness.topologies.ground import Fakes
 
 if TYPE_CHECKING:
     from harness.topologies.system import System
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Worker(WorkerDependency):
     """The worker as scenarios see it: behind its gateway."""
 
-    def __init__(self, system: System, host: Host) -> None:
-        super().__init__(host, system.journal)
+    def __init__(self, system: System, host: Host, fakes: Fakes) -> None:
+        super().__init__(host, system.journal, fakes=fakes)
         self._system = system
 
     @property
@@ -43,7 +44,8 @@ class Worker(WorkerDependency):
             headers[system.profile.worker_endpoint.secret_header] = (
                 system.secret if secret is None else secret
             )
-        return system.send("worker", "POST", self.task_url, body, headers)
+        url = self._gateway.url + system.profile.worker_endpoint.path
+        return system.send("worker", "POST", url, body, headers)
 
     def task(self, **members: Any) -> dict[str, Any]:
         """The body of a good request about an episode made for the purpose; members replace or add to it."""

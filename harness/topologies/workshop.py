@@ -1,36 +1,79 @@
-"""What all systems of one test process share: the launcher and the thread on which the fakes run."""
+"""What all systems of one test process share: the thread on which the fakes run, and the launcher or the engine."""
 
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fake_services.host import Host
+from harness.errors import UsageError
+from harness.journal import Journal
 from harness.logs.capture import LogPump
 from harness.profile import Profile
+from harness.topologies.ground import Ground
 from harness.topologies.inprocess import Decisions
 from harness.topologies.process import Launcher
+from harness.topologies.processes import Processes
+
+if TYPE_CHECKING:
+    from harness.topologies.containers import Dock
+
+TOPOLOGIES = ("processes", "containers")
 
 
 class Workshop:
     """The shared parts; each is made when it is first needed.
 
+    Args:
+        profile: of the system under test.
+        topology: how it is run: one of ``TOPOLOGIES``.
+        image: the id of the image, for containers; "" to make one of its own when it is needed.
+
     Attributes:
         profile: the system under test that is judged now; the parts serve any.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, topology: str = "processes", *, image: str = "") -> None:
+        if topology not in TOPOLOGIES:
+            raise UsageError(f"unknown topology {topology!r}; known are {', '.join(TOPOLOGIES)}")
         self.profile = profile
+        self.topology = topology
+        self._image = image
         self._parts = contextlib.ExitStack()
         self._launcher: Launcher | None = None
         self._host: Host | None = None
         self._decisions: Decisions | None = None
+        self._dock: Dock | None = None
 
-    def turn_to(self, profile: Profile) -> None:
-        """Judge another system under test from now on."""
+    def ground(self, folder: Path, journal: Journal) -> Ground:
+        """What one system stands on.
+
+        Args:
+            folder: the system's own.
+            journal: for what is observed of the ground itself.
+        """
+        if self.topology == "containers":
+            from harness.topologies.containers import Containers  # the engine's client is slow to import
+
+            return Containers(self.dock(), self.host(), self.profile, folder, journal)
+        return Processes(self.profile, folder, self.launcher())
+
+    def turn_to(self, profile: Profile, *, image: str = "") -> None:
+        """Judge another system under test from now on, whose image is this one."""
         self.profile = profile
+        self._image = image
+        if self._dock is not None:
+            self._dock.close()
+            self._dock = None
         if self._decisions is not None:
             self._decisions.close()
             self._decisions = None
+
+    def start_afresh(self) -> None:
+        """Keep nothing that waits for another system."""
+        if self._dock is not None:
+            self._dock.start_afresh()
 
     def launcher(self) -> Launcher:
         """The process from which those of the system under test are started."""
@@ -40,6 +83,15 @@ class Workshop:
             self._launcher = Launcher(self.profile.start.preload, pump)
             self._parts.callback(self._launcher.close)
         return self._launcher
+
+    def dock(self) -> Dock:
+        """Where the containers of this test process are."""
+        if self._dock is None:
+            from harness.topologies.containers import Dock  # as above
+
+            self._dock = Dock(self.profile, self._image)
+            self._parts.callback(self._dock.close)
+        return self._dock
 
     def host(self) -> Host:
         """The thread on which the fakes run."""
@@ -57,4 +109,4 @@ class Workshop:
     def close(self) -> None:
         """End everything that was made."""
         self._parts.close()
-        self._launcher = self._host = self._decisions = None
+        self._launcher = self._host = self._dock = self._decisions = None

@@ -1,0 +1,163 @@
+"""However a run ends, no container, network, volume or nameless image of it is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.clock import Deadline, wait
+from harness.tests.conftest import Project, alive, descendants
+from harness.tests.test_no_leftovers import _WAITS
+from harness.topologies import engine
+from harness.topologies.reaper import OWNER
+
+_GONE_WITHIN_S = 90
+_RUNS = 20
+_AT_ONCE = 4
+# A run without pytest: makes everything that a scenario makes, says so, and ends as it is told on standard input.
+_RUN = """
+import sys
+from pathlib import Path
+
+from harness import faults, profile
+from harness.ledger import Ledger
+from harness.model import Mode
+from harness.topologies.system import System
+from harness.topologies.workshop import Workshop
+
+folder, image, when = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+workshop = Workshop(profile.load(Path("reference_impl/dispatchcheck.toml").resolve()), "containers", image=image)
+system = System(workshop.profile, Mode.PROD, folder, workshop=workshop, ledger=Ledger())
+system.inject(faults.STORAGE_FULL.at(faults.logged("never", by="worker")))
+print("made", flush=True)
+if when == "before":
+    sys.stdin.read()
+system.start()
+print("started", flush=True)
+sys.stdin.readline()
+system.stop()
+workshop.close()
+"""
+
+
+def left_of(client: Any, pids: list[int]) -> list[str]:
+    """What is left on the engine of these processes."""
+    owners = {str(pid) for pid in pids}
+    containers = client.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True)
+    found = [(each.labels.get(OWNER, ""), f"container {each.name}") for each in containers]
+    for kind, collection in (("network", client.networks), ("volume", client.volumes)):
+        labels = [
+            (each.attrs.get("Labels") or {}, each.name) for each in collection.list(filters={"label": OWNER})
+        ]
+        found += [(label.get(OWNER, ""), f"{kind} {name}") for label, name in labels]
+    return sorted(what for owner, what in found if owner.partition(".")[0] in owners)
+
+
+def wait_until_nothing_is_left(client: Any, pids: list[int]) -> None:
+    wait(
+        lambda: None if left_of(client, pids) else True,
+        Deadline(_GONE_WITHIN_S),
+        lambda: f"still there: {left_of(client, pids)}",
+    )
+
+
+def wait_for_containers(client: Any, process: subprocess.Popen[str], count: int) -> list[int]:
+    """Wait until a run has so many containers; its process and everything below it."""
+
+    def look() -> list[int] | None:
+        assert process.poll() is None, process.communicate()[0]
+        pids = [process.pid, *descendants(process.pid)]
+        there = [what for what in left_of(client, pids) if what.startswith("container")]
+        return pids if len(there) >= count else None
+
+    return wait(look, Deadline(100), lambda: f"wanted {count} containers")
+
+
+@pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_kill_9_of_pytest_leaves_nothing(client: Any, project: Project, options: tuple[str, ...]) -> None:
+    project.write("test_waits.py", _WAITS)
+    process = project.start("--topology=containers", *options)
+    pids = wait_for_containers(client, process, 2)
+
+    os.kill(process.pid, signal.SIGKILL)
+
+    assert process.wait(timeout=10) == -signal.SIGKILL
+    wait_until_nothing_is_left(client, pids)
+
+
+def test_ctrl_c_leaves_nothing(client: Any, project: Project) -> None:
+    project.write("test_waits.py", _WAITS)
+    process = project.start("--topology=containers")
+    pids = wait_for_containers(client, process, 2)
+
+    os.killpg(process.pid, signal.SIGINT)
+
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
+    assert left_of(client, pids) == []
+
+
+def test_the_next_run_cleans_up_where_the_reaper_was_killed_too(client: Any, project: Project) -> None:
+    project.write("test_waits.py", _WAITS)
+    process = project.start("--topology=containers")
+    pids = wait_for_containers(client, process, 2)
+    reapers = [pid for pid in pids if b"reaper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    for pid in [*reapers, process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    wait(lambda: None if any(map(alive, reapers)) else True, Deadline(10), lambda: "the reaper")
+    assert len(left_of(client, pids)) >= 3, "two containers and a network"
+    engine.sweep(client)
+
+    assert left_of(client, pids) == []
+
+
+@pytest.mark.timeout(600)
+def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp_path: Path) -> None:
+    nameless = {each.id for each in client.images.list(filters={"dangling": True})}
+    pids: list[int] = []
+    for first in range(0, _RUNS, _AT_ONCE):
+        with contextlib.ExitStack() as stack:
+            running = [_start(tmp_path / str(n), image, n) for n in range(first, first + _AT_ONCE)]
+            for process in running:
+                stack.enter_context(process)
+                stack.callback(process.kill)
+            for number, process in enumerate(running, first):
+                pids.append(process.pid)
+                _end(process, number)
+    wait_until_nothing_is_left(client, pids)
+    assert {each.id for each in client.images.list(filters={"dangling": True})} <= nameless
+
+
+def _start(folder: Path, image: str, number: int) -> subprocess.Popen[str]:
+    when = "before" if number % 4 == 3 else "after"
+    return subprocess.Popen(
+        [sys.executable, "-c", _RUN, str(folder), image, when],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(engine.__file__).parents[2],
+    )
+
+
+def _end(process: subprocess.Popen[str], number: int) -> None:
+    """In turn: an orderly end, and a kill when all is running, while it stops, and before it is started."""
+    assert process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout.readline() == "made\n"
+    if number % 4 != 3:
+        assert process.stdout.readline() == "started\n"
+    if number % 4 in {0, 2}:
+        process.stdin.write("stop\n")
+        process.stdin.flush()
+    if number % 4 != 0:
+        process.kill()
+    process.communicate(timeout=60)

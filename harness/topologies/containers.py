@@ -1,0 +1,285 @@
+"""The topology of containers: the image that is shipped, on a network of its own, with the production path unmodified.
+
+The API and the worker run from the image as it is. On their network, Cloud Tasks is ``cloudtasks.googleapis.com``, port
+443, over TLS; credentials come from ``metadata.google.internal``, port 80, and the tokens from there are checked; names
+come from DNS. All of these are fakes in the test process, which listen on the network's gateway address: the sockets
+are real, every fault strikes as it does for processes, and no relay stands between that would turn a refused
+connection into a closed one. The dispatcher is told two things that production does not tell it: which authority to
+trust, and that the metadata server's address is not 169.254.169.254.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from docker.types import LogConfig
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.network import Network
+
+from fake_services.exchange import Exchange
+from fake_services.host import Host
+from fake_services.metadata import Metadata, MetadataConfig
+from fake_services.name_server import NameServer, NameServerConfig
+from harness.errors import Finding
+from harness.faults import Fault, Means
+from harness.journal import Journal
+from harness.profile import Profile
+from harness.topologies import engine, harm, redirect, shipped
+from harness.topologies.berth import Berth, gateway_of
+from harness.topologies.configuration import LOCATION, PROJECT
+from harness.topologies.container import Container
+from harness.topologies.ground import Fakes, Running, Start
+
+CLOUD_TASKS = "cloudtasks.googleapis.com"
+METADATA = "metadata.google.internal"
+WORKER = "worker.dispatchcheck.internal"
+LOG = LogConfig(type="json-file")
+"""The engine's log that keeps where a line ends; bytes that are not UTF-8 it does not keep."""
+
+_ACCOUNT = f"dispatcher@{PROJECT}.iam.gserviceaccount.com"
+_ENGINES_LOG = "the engine reads the log of a container, and goes on doing so until the container has ended"
+
+
+class Dock:
+    """Where the containers of one test process are: the engine, the image, and what takes everything away again."""
+
+    def __init__(self, profile: Profile, image: str) -> None:
+        self.client = engine.connect()
+        self.section = engine.section_of(profile)
+        self.image = image or engine.build(profile, other_source=True)
+        self.labels = {engine.OWNER: engine.owner()}
+        engine.use_ryuk_if_it_is_here(self.client)
+        self._folder = engine.new_folder()
+        self._reaper = engine.Reaper(self._folder)
+        self._berths: list[Berth] = []
+        self._numbers = itertools.count(1)
+
+    def berth(self) -> Berth:
+        """A place for a system: one that was left in order, or a new one."""
+        if self._berths:
+            return self._berths.pop()
+        return Berth(self.client, self.labels, self._folder / str(next(self._numbers)))
+
+    def leave(self, berth: Berth) -> None:
+        """Give a place back: with a worker that waits there, for the next system; else it is taken away."""
+        if berth.kept:
+            self._berths.append(berth)
+        else:
+            berth.close()
+
+    def start_afresh(self) -> None:
+        """Take away every place that waits for a system."""
+        while self._berths:
+            self._berths.pop().close()
+
+    def close(self) -> None:
+        """Take away what is left; a second call does nothing."""
+        self.start_afresh()
+        self._reaper.close()
+
+
+class Containers:
+    """The ground of containers; see ``harness.topologies.ground``."""
+
+    def __init__(self, dock: Dock, host: Host, profile: Profile, folder: Path, journal: Journal) -> None:
+        self._dock = dock
+        self._host = host
+        self._profile = profile
+        self._folder = folder
+        self._parts = contextlib.ExitStack()
+        self._aliases: dict[Container, list[str]] = {}
+        self._volume = ""
+        self._worker: tuple[Container, Mapping[str, str]] | None = None
+        self._berth = dock.berth()
+        self._parts.callback(dock.leave, self._berth)
+        self.storage = self._berth.storage
+        self.secret = self._berth.secret
+        self.network, self.gateway = self._berth.network, self._berth.gateway
+        section = dock.section
+        self.stuck_after_s = section.stuck_after_s or profile.settle.stuck_after_s
+        self.values: Mapping[str, str] = {
+            "source": section.folder,
+            "python": "python",
+            "run": str(folder),
+            "storage": section.storage,
+        }
+        try:
+            self._listen(journal)
+        except BaseException:
+            self._parts.close()
+            raise
+
+    def _listen(self, journal: Journal) -> None:
+        names = {CLOUD_TASKS: self.gateway, METADATA: self.gateway, WORKER: self.gateway}
+        self.names = NameServer(NameServerConfig(names=names, host=self.gateway, port=53))
+        config = MetadataConfig(
+            project=PROJECT, account=_ACCOUNT, zone=f"{LOCATION}-a", host=self.gateway, port=80
+        )
+        self.metadata = Metadata(config)
+
+        def record(exchange: Exchange) -> None:
+            fields = dict(exchange.fields)
+            what = " ".join(f"{key}={value}" for key, value in fields.items() if value is not None)
+            journal.record(exchange.source, exchange.kind, what, **fields)
+
+        for fake in (self.names, self.metadata):
+            self._parts.callback(fake.journal.subscribe(record))
+            self._host.start(fake)
+            self._parts.callback(self._host.stop, fake)
+        self._hosts = {WORKER: self.gateway}
+        self.fakes = Fakes(
+            address=self.gateway,
+            hosts=self._hosts,
+            cloud_tasks_port=443,
+            worker_host=WORKER,
+            max_attempts=20,
+            is_access_token=self.metadata.has_issued,
+        )
+
+    def _network_itself(self) -> Any:
+        return self._dock.client.networks.get(self.network.id)
+
+    def fits(self, template: str) -> bool:
+        """Whether it says nothing about where the source and the interpreter are: the image knows that."""
+        return "{source}" not in template and "{python}" not in template
+
+    def start(self, what: Start) -> Container:
+        """Create a container from the image, and start it; or take the worker that waits for that."""
+        section = self._dock.section
+        own = {"api": section.api, "worker": section.worker}.get(what.role)
+        environment = {**what.environment, **section.environment, **(own or {})}
+        first_worker = what.role == "worker" and self._worker is None
+        if first_worker and (waiting := self._berth.take_worker(environment, _on_line(what))):
+            self._aliases[waiting] = [what.role]
+            self._worker = (waiting, environment)
+            return waiting
+        made = DockerContainer(self._dock.image)
+        made.with_envs(**environment)
+        made.with_network(self.network)
+        made.with_network_aliases(what.role)
+        made.with_volume_mapping(self._volume or self.storage, section.storage, "rw")
+        # At the same place as here, so that a path means the same on both sides; and only where one is meant.
+        if any(str(self._folder) in value for value in environment.values()):
+            made.with_volume_mapping(self._folder, str(self._folder), "ro")
+        if preloaded := environment.get("LD_PRELOAD"):
+            made.with_volume_mapping(preloaded, preloaded, "ro")
+        env_file = what.folder / self._profile.start.env_file
+        if env_file.exists():
+            made.with_volume_mapping(env_file, f"{section.folder}/{self._profile.start.env_file}", "ro")
+        if own is None:
+            made.with_command([part.format_map(what.values) for part in what.command.command])
+        else:
+            made.ports = {f"{section.port}/tcp": ("127.0.0.1",)}  # type: ignore[dict-item]  # a port of its choice
+        made.with_kwargs(
+            labels=self._dock.labels,
+            log_config=LOG,
+            dns=[self.gateway],
+            dns_search=["."],
+            dns_opt=["timeout:1", "attempts:1"],
+        )
+        made.start()
+        container = Container(made.get_wrapped_container(), section.port, _on_line(what))
+        self._aliases[container] = [what.role]
+        if first_worker:
+            self._worker = (container, environment)
+        return container
+
+    def keep(self, running: Running) -> bool:
+        """Keep the worker for the next system, where the profile says that it may be used again."""
+        if "worker" not in self._dock.section.reuse or self._worker is None or self._volume:
+            return False
+        container, environment = self._worker
+        if running is not container or not container.running or container.unread:
+            return False
+        self._berth.keep_worker(container, environment)
+        return True
+
+    def variables(self, port: int, project: str, *, nowhere: bool) -> dict[str, str]:
+        """The authority that signed the fake's certificate, and the metadata server's address."""
+        assert port == self.fakes.cloud_tasks_port, "the client cannot be told another"
+        assert project == PROJECT, "the metadata server says so"
+        if nowhere:
+            self.names.forget(CLOUD_TASKS)
+        else:
+            self.names.point(CLOUD_TASKS, self.gateway)
+        return {**redirect.trust_of_grpc(self._folder / "cloud"), "GCE_METADATA_IP": self.gateway}
+
+    def share(self, path: Path) -> None:
+        """Let the image's user write where the harness has made folders."""
+        for each in [path, *path.rglob("*")]:
+            with contextlib.suppress(OSError):  # it is replaced while we look, by who may write to it anyway
+                if each.stat().st_uid == 0:
+                    each.chmod(0o777 if each.is_dir() else 0o666)
+
+    def lacks(self, fault: Fault) -> str:
+        """Why a fault cannot be brought about here."""
+        return _ENGINES_LOG if fault.means in {Means.CLOSED_LOG, Means.UNREAD_LOG} else harm.lacking(fault)
+
+    def prepare(self, fault: Fault) -> None:
+        """See ``harness.topologies.harm``."""
+        harm.prepare(self, fault)
+
+    def strike(self, fault: Fault, running: Running) -> None:
+        """See ``harness.topologies.harm``."""
+        assert isinstance(running, Container), "all that runs here is one"
+        harm.strike(self, fault, running)
+
+    def undo(self, fault: Fault, running: Running) -> None:
+        """See ``harness.topologies.harm``."""
+        assert isinstance(running, Container), "all that runs here is one"
+        harm.undo(self, fault, running)
+
+    def shipped(self, role: str, running: Running, told: Sequence[str]) -> Finding | None:
+        """See ``harness.topologies.shipped``."""
+        assert isinstance(running, Container), "all that runs here is one"
+        own = self._dock.section.api if role == "api" else self._dock.section.worker
+        profile = self._profile
+        configured = {
+            *own,
+            *profile.environment,
+            *profile.prod,
+            *profile.worker.environment,
+            *profile.slow_assembly,
+        }
+        mounts = {self._dock.section.storage, str(self._folder)}
+        return shipped.compare(running.made, self._dock.image, {*configured, *told}, mounts)
+
+    def disconnect(self, container: Container) -> None:
+        """Take a container off the network."""
+        self._network_itself().disconnect(container.made.id, force=True)
+
+    def connect(self, container: Container) -> None:
+        """Put a container back on the network, under the name that it had."""
+        if container.running:
+            self._network_itself().connect(container.made.id, aliases=self._aliases[container])
+
+    def move_worker(self) -> str:
+        """Let the worker's name lead to the gateway of another network, which is this machine as well."""
+        elsewhere = Network(docker_network_kw={"labels": self._dock.labels}).create()
+        self._parts.callback(elsewhere.remove)
+        address = gateway_of(self._dock.client, elsewhere)
+        self.names.point(WORKER, address)
+        self._hosts[WORKER] = address
+        return address
+
+    def use_small_volume(self, size: int) -> None:
+        """Let the storage be a file system of its own, of so many bytes. Before anything is in it."""
+        self._berth.let_go()  # it knows the storage up to now
+        options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size},mode=0777"}
+        volume = self._dock.client.volumes.create(driver_opts=options, labels=self._dock.labels)
+        self._parts.callback(volume.remove)
+        self._volume = volume.name
+        self.storage.rmdir()
+        self.storage.symlink_to(volume.attrs["Mountpoint"])  # mounted as long as a container has it
+
+    def close(self) -> None:
+        """Stop its fakes, and leave its place."""
+        self._parts.close()
+
+
+def _on_line(what: Start) -> Callable[[str, str, str], None]:
+    return lambda stream, line, _: what.on_line(stream, line)

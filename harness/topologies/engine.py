@@ -1,0 +1,207 @@
+"""The container engine: is it there, what is ours on it, and how all of that goes again, whatever becomes of us.
+
+Everything that is made carries a label with its owner, a process. Three things take it away: whoever made it, when it
+is done; the reaper, a process that outlives its owner by as long as that takes (``kill -9`` included); and the next
+run, should both have been killed. Testcontainers' own reaper, Ryuk, is used as well where its image is there.
+
+Source: Docker Engine API 1.41; testcontainers-python, ``core.labels``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from testcontainers.core.config import testcontainers_config
+
+from harness.errors import Inconclusive, UsageError
+from harness.profile import Containers as Section
+from harness.profile import Profile
+from harness.topologies.reaper import OWNER, remove_all_of
+
+_BUILD_WITHIN_S = 900
+_FOLDER = "dispatchcheck-dock-"
+_REAP_WITHIN_S = 30.0
+_ADVICE = (
+    "--topology=containers needs a Docker engine on this machine. Start it (as root: dockerd, or systemctl start "
+    "docker), or install it (Debian, Ubuntu: apt-get install docker.io iptables); scripts/container-engine does both."
+)
+
+
+def connect() -> Any:  # docker has no types
+    """A client of the engine.
+
+    Raises:
+        UsageError: none answers, or it is on another machine; the message says what to install or start.
+    """
+    try:
+        client = docker.from_env(timeout=60)
+        client.ping()
+    except DockerException as problem:
+        raise UsageError(f"no container engine answers: {_reason(problem)}. {_ADVICE}") from None
+    if not str(client.api.base_url).startswith("http+docker://"):
+        raise UsageError(
+            f"the container engine is at {client.api.base_url}: the fakes listen in this process, and containers "
+            "of another machine cannot reach them. Unset DOCKER_HOST, or run the tests there."
+        )
+    if os.geteuid() != 0:
+        raise UsageError(
+            "--topology=containers has to run as root: the fakes answer on ports 53, 80 and 443 of the containers' "
+            "network, and the output of a container is followed to its last byte through /proc."
+        )
+    return client
+
+
+def owner() -> str:
+    """Who we are, for labels: the process id, and when it started, because ids are used again."""
+    return f"{os.getpid()}.{_started(os.getpid())}"
+
+
+def sweep(client: Any) -> None:
+    """Remove what dead owners left: their reaper was killed as well, or the machine was restarted."""
+    for who in _owners(client):
+        pid, _, started = who.partition(".")
+        if not pid.isdigit() or _started(int(pid)) != started:
+            remove_all_of(client, who)
+    for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
+        pid, _, started = folder.name.removeprefix(_FOLDER).partition("-")[0].partition(".")
+        if pid.isdigit() and _started(int(pid)) != started:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_folder() -> Path:
+    """A folder of ours for what containers work on; named after us, so that a sweep finds it."""
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{owner()}-"))
+
+
+class Reaper:
+    """A process that waits for our end, and then removes what carries our label, and our folder."""
+
+    def __init__(self, folder: Path) -> None:
+        script = Path(__file__).with_name("reaper.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(script), owner(), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # neither Ctrl-C nor a kill of our group is for it
+        )
+
+    def close(self) -> None:
+        """Let it do its work now, and wait until it has."""
+        assert self._process.stdin is not None
+        if self._process.poll() is not None:
+            return
+        self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_REAP_WITHIN_S)
+
+
+def use_ryuk_if_it_is_here(client: Any) -> None:
+    """Switch testcontainers' reaper off where its image is not: it would be pulled."""
+    if testcontainers_config.ryuk_disabled:
+        return
+    try:
+        client.images.get(testcontainers_config.ryuk_image)
+    except ImageNotFound:
+        testcontainers_config.ryuk_disabled = True
+
+
+def build(profile: Profile, *, other_source: bool) -> str:
+    """Make the image of the system under test, as the profile says, and return its id.
+
+    Args:
+        profile: of the system under test.
+        other_source: its source is not the one that the profile names, and its image gets a name of its own.
+
+    Raises:
+        UsageError: the profile has no [containers], or its image does not exist and nothing says how to make it.
+        Inconclusive: making it failed; with the end of what the command wrote.
+    """
+    section = section_of(profile)
+    client = connect()
+    sweep(client)
+    name = f"{section.image}-of-another-source" if other_source else section.image
+    if section.build:
+        values = {"source": str(profile.source), "image": name}
+        command = [part.format_map(values) for part in section.build]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=profile.path.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                timeout=_BUILD_WITHIN_S,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise Inconclusive(f"cannot make the image {name!r}: {problem}") from None
+        if done.returncode != 0:
+            last = "\n".join(done.stdout.splitlines()[-20:])
+            raise Inconclusive(
+                f"cannot make the image {name!r}: {' '.join(command)} ended with {done.returncode}\n{last}"
+            )
+    try:
+        return str(client.images.get(name).id)
+    except ImageNotFound:
+        raise UsageError(
+            f"there is no image {name!r}. Build or pull it, or say in [containers] build how it is made."
+        ) from None
+
+
+def section_of(profile: Profile) -> Section:
+    """What the profile says about containers.
+
+    Raises:
+        UsageError: nothing.
+    """
+    if profile.containers is None:
+        raise UsageError(
+            f"the profile {profile.name!r} has no [containers]: it names no image that --topology=containers can run"
+        )
+    return profile.containers
+
+
+def _owners(client: Any) -> set[str]:
+    labels = [
+        each.labels
+        for each in client.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True)
+    ]
+    labels += [each.attrs.get("Labels") or {} for each in client.networks.list(filters={"label": OWNER})]
+    labels += [each.attrs.get("Labels") or {} for each in client.volumes.list(filters={"label": OWNER})]
+    return {each[OWNER] for each in labels if OWNER in each}
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since the machine did; "" when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+
+
+def _reason(problem: Exception) -> str:
+    return str(problem).splitlines()[0][:200]
+
+
+__all__ = [
+    "OWNER",
+    "NotFound",
+    "Reaper",
+    "build",
+    "connect",
+    "owner",
+    "section_of",
+    "sweep",
+    "use_ryuk_if_it_is_here",
+]

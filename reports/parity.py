@@ -1,0 +1,107 @@
+"""``dispatchcheck report parity``: whether two topologies tell the same story, by the journals of two runs.
+
+Compared is every scenario with a verdict in both runs: the verdict; and for each of its jobs, in the order they were
+asked for, the route by the wire and by the log, the sequence of events of each process, the sequence of what each fake
+saw, and the effects. Order is compared within a source, because between two sources it is a matter of luck.
+Not compared are times, ids, addresses and texts, and what only one of the topologies has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness import context, evidence
+from harness import journal as journals
+from harness.context import SystemRecord
+from harness.errors import UsageError
+from harness.evidence import ScenarioResult
+from harness.model import Job, Observation, Verdict
+from harness.oracles import route
+
+_SOURCES = ("api", "worker", "cloud_tasks", "worker_gateway", "storage")
+_FACTS = {
+    "rpc": ("method", "code", "observed", "fault"),
+    "attempt.ended": ("outcome",),
+    "request": ("method",),
+    "reply": ("status", "observed", "forwarded", "fault"),
+    "effect": ("role",),
+}
+
+
+def compare(one: Path, other: Path) -> tuple[int, list[str]]:
+    """Compare two run folders.
+
+    Returns:
+        How many scenarios were compared, and what is different, one line each.
+
+    Raises:
+        UsageError: they have no scenario in common, or evidence is missing or corrupt.
+    """
+    left, right = ({result.node: result for result in evidence.read_results(run)} for run in (one, other))
+    common = [node for node in left if node in right and _applies(left[node]) and _applies(right[node])]
+    if not common:
+        raise UsageError(f"{one.name} and {other.name} have no scenario in common that applies in both")
+    differences = []
+    for node in common:
+        folder = left[node].folder
+        found = _of_scenario(left[node], right[node], one, other)
+        differences += [f"{folder}: {line}" for line in found]
+    return len(common), differences
+
+
+def _applies(result: ScenarioResult) -> bool:
+    return result.verdict is not Verdict.NOT_APPLICABLE
+
+
+def _of_scenario(left: ScenarioResult, right: ScenarioResult, one: Path, other: Path) -> Iterator[str]:
+    if left.verdict != right.verdict:
+        yield f"verdict {left.verdict} and {right.verdict}"
+        return
+    systems = [context.read(run / "evidence" / left.folder).systems for run in (one, other)]
+    if len(systems[0]) != len(systems[1]):
+        yield f"{len(systems[0])} and {len(systems[1])} systems"
+        return
+    for first, second in zip(*systems, strict=True):
+        if len(first.jobs) != len(second.jobs):
+            yield f"{len(first.jobs)} and {len(second.jobs)} jobs"
+        for number, jobs in enumerate(zip(first.jobs, second.jobs, strict=False), 1):
+            stories = [story(system, job) for system, job in zip((first, second), jobs, strict=True)]
+            for what, told in stories[0].items():
+                if told != stories[1][what]:
+                    yield f"job {number}: {what}: {_short(told)} and {_short(stories[1][what])}"
+
+
+def story(system: SystemRecord, job: Job) -> dict[str, list[str]]:
+    """What happened to one job, as far as it must be the same everywhere: by route and by source."""
+    mine = journals.of_job(system.observations, job)
+    told = {
+        "route by the wire": [str(step) for step in route.from_wire(mine, journals.effects(mine))],
+        "route by the log": [str(step) for step in route.from_logs(mine)],
+    }
+    for source in _SOURCES:
+        told[source] = list(_without_repeats(_of_source(mine, source)))
+    return told
+
+
+def _of_source(observations: Sequence[Observation], source: str) -> Iterator[str]:
+    for o in observations:
+        if o.source != source:
+            continue
+        if o.kind == "log" and o.fields.get("event"):
+            yield str(o.fields["event"])
+        elif o.kind in _FACTS:
+            yield " ".join([o.kind, *(str(o.fields.get(name)) for name in _FACTS[o.kind])])
+
+
+def _without_repeats(lines: Iterator[str]) -> Iterator[str]:
+    """Neighbours that are alike count once: how often something is tried again depends on how long it lasts."""
+    last = ""
+    for line in lines:
+        if line != last:
+            yield line
+        last = line
+
+
+def _short(told: Sequence[str]) -> str:
+    return " → ".join(told) or "nothing"
