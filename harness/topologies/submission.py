@@ -12,13 +12,13 @@ from harness.profile import Trigger
 from harness.topologies.episodes import Episode
 
 if TYPE_CHECKING:
-    from harness.topologies.system import System
+    from harness.topologies.asking import Asking
 
 
 class Submission:
     """A job that was submitted and may still be on its way."""
 
-    def __init__(self, system: System, job: Job) -> None:
+    def __init__(self, system: Asking, job: Job) -> None:
         self._system = system
         self.job = job
 

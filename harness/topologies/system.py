@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-import secrets
-import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
-
-import httpx
 
 from harness import faults
 from harness import journal as journals
@@ -25,25 +18,22 @@ from harness.oracles.cells import Cell
 from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile, Program
 from harness.topologies import cell as cells
-from harness.topologies import crowd, episodes, http, redirect, told
+from harness.topologies import crowd, redirect, told
 from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
+from harness.topologies.asking import Asking
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
 from harness.topologies.crowd import Crowd
 from harness.topologies.dependencies import CloudTasksDependency
-from harness.topologies.episodes import Episode
 from harness.topologies.server import Child, Server
 from harness.topologies.settling import BETWEEN_LOOKS_S, EffectScanner, settle
-from harness.topologies.submission import Submission, job_of
 from harness.topologies.waits import Waits
 from harness.topologies.worker import Worker
 from harness.topologies.workshop import Workshop
 
 _END_EVENT = "assemble.job.settled"
-_HTTP_TIMEOUT_S = 60.0
-_numbers = itertools.count(1)
 
 
-class System(Waits):
+class System(Asking, Waits):
     """An API and a worker, in one mode, with a fake Cloud Tasks and a gateway before the worker.
 
     The processes start with the first request, so that a scenario can first say how they are configured.
@@ -52,7 +42,6 @@ class System(Waits):
         config: how the API is configured.
         cloud_tasks: the fake Cloud Tasks, for injecting faults.
         worker: the worker behind its gateway, for injecting faults and for requests without the API.
-        jobs: what the API was asked for.
         given: episode and job id of what the worker was given without the API.
         settled_at: position in the journal up to which it was last judged as settled.
         folder: where its processes work.
@@ -62,11 +51,11 @@ class System(Waits):
     def __init__(
         self, profile: Profile, mode: Mode, folder: Path, *, workshop: Workshop, ledger: Ledger
     ) -> None:
+        super().__init__()
         self.profile = profile
         self.mode = mode
         self.ledger = ledger
         self.journal = Journal()
-        self.jobs: list[Job] = []
         self.given: set[tuple[str, str]] = set()
         self.settled_at = 0
         self.folder = folder
@@ -93,15 +82,12 @@ class System(Waits):
         self._api = self._server(Party.API, profile.api)
         self._worker = self._server(Party.WORKER, profile.worker)
         self._twins: dict[Party, Server] = {}
-        self._asking = 0
-        self._asking_lock = threading.Lock()
-        self._turns = itertools.count()
         self._afflictions = Afflictions(
             journal=self.journal,
             folder=folder,
             servers={Party.API: self._api, Party.WORKER: self._worker},
             ground=self.ground,
-            asking=lambda: self._asking > 0,
+            asking=lambda: self._under_way > 0,
         )
 
     def _server(self, party: Party, program: Program, folder: str = "") -> Server:
@@ -206,6 +192,16 @@ class System(Waits):
     def _urls_of_twin(self, party: Party) -> list[str]:
         return [self._twins[party].url] if party in self._twins else []
 
+    def _urls_of_api(self) -> list[str]:
+        return [self._api.url, *self._urls_of_twin(Party.API)]
+
+    def _check_alive(self) -> None:
+        self._api.check_alive()
+        self._worker.check_alive()
+
+    def _episode_length_s(self) -> float:
+        return FILLS_THE_DISK_S if self._afflictions.disk_full else 0.0
+
     def restart(self) -> None:
         """Stop the API, and start what is not running, with the configuration as it is now."""
         self._afflictions.await_struck()
@@ -289,20 +285,6 @@ class System(Waits):
         text = "\n".join(o.text for o in journals.log_lines(self.journal.observations, source="check-config"))
         return Answer(status, text, time.monotonic() - began, self.ledger)
 
-    def assemble(self, *, again: Submission | None = None, **body: Any) -> Submission:
-        """Ask the API to assemble an episode that was made for the purpose.
-
-        Args:
-            again: ask for the same episode as this submission did.
-            body: members of the request's JSON body; none for a request without a body.
-
-        Raises:
-            Inconclusive: the API did not answer, or accepted without saying which job.
-        """
-        self.start()
-        episode = Episode(again.job.episode_id, again.job.expected_audio) if again else self.make_episode()
-        return Submission(self, self.ask(episode, json.dumps(body).encode() if body else b""))
-
     def assemble_many(self, count: int, *, troubles: Sequence[Collection[Fault]] = ((),)) -> Crowd:
         """Ask the API to assemble so many episodes, by several clients at once.
 
@@ -315,44 +297,6 @@ class System(Waits):
         """
         return crowd.submit(self, count, troubles)
 
-    def ask(self, episode: Episode, content: bytes = b"", *, in_crowd: bool = False) -> Job:
-        """Ask the API, which runs, to assemble an episode; from any thread.
-
-        Args:
-            episode: the episode, which is in storage.
-            content: the request's body.
-            in_crowd: whether the job is one of many that are judged together.
-
-        Raises:
-            Inconclusive: as ``assemble``.
-        """
-        text = f"asks for the assembly of {episode.episode_id}"
-        seq = self.journal.record("harness", "stimulus", text).seq
-        answer = self._request(episode.episode_id, content)
-        job = job_of(answer, episode, self.profile.trigger, seq=seq, in_crowd=in_crowd)
-        self.jobs.append(job)
-        return job
-
-    def dispatch_another_task(self) -> Outcome:
-        """Ask the API for a task that the worker does not serve, and wait until nothing moves.
-
-        Raises:
-            Inconclusive: the profile names no such request.
-        """
-        other = self.profile.other_task
-        if other is None:
-            raise Inconclusive(
-                "the profile has no [other_task]: it names no task that the worker does not serve"
-            )
-        self.start()
-        episode_id = self.make_episode().episode_id
-        self.journal.record("harness", "stimulus", f"asks for another task about {episode_id}")
-        answer = self.send(
-            "api", other.method, self._api.url + other.path.format(episode_id=episode_id), b"", {}
-        )
-        answer.must_be(other.accepted)
-        return self.settle()
-
     def run(self, cell: Cell) -> Outcome:
         """Have one episode assembled as a cell of the decision table says, and wait until nothing moves.
 
@@ -360,29 +304,6 @@ class System(Waits):
             Inconclusive, SutFailed: as ``assemble`` and ``settle``.
         """
         return cells.run(self, cell)
-
-    def make_episode(self) -> Episode:
-        """Put a new episode into storage."""
-        name = f"ep-{secrets.token_hex(4)}-{next(_numbers)}"
-        length_s = FILLS_THE_DISK_S if self._afflictions.disk_full else 0.0
-        made = episodes.make(self._storage, self.profile.storage.segment, name, at_least_s=length_s)
-        self.ground.share(self._storage)
-        return made
-
-    def request(self, episode_id: str, content: bytes = b"") -> Answer:
-        """Send the API a request with any body, right or wrong."""
-        self.start()
-        return self._request(episode_id, content)
-
-    def _request(self, episode_id: str, content: bytes) -> Answer:
-        trigger = self.profile.trigger
-        urls = [self._api.url, *self._urls_of_twin(Party.API)]  # in turn, as a load balancer does
-        url = urls[next(self._turns) % len(urls)] + trigger.path.format(episode_id=episode_id)
-        headers = {
-            "content-type": "application/json",
-            "x-cloud-trace-context": f"{secrets.token_hex(16)}/1;o=1",
-        }
-        return self.send("api", trigger.method, url, content, headers)
 
     def settle(self, job: Job | None = None) -> Outcome:
         """Wait until nothing moves any more, and return what was observed of the job, or of everything."""
@@ -449,32 +370,6 @@ class System(Waits):
         self.cloud_tasks.close()
         self.worker.close()
         self.ground.close()
-
-    def send(self, to: str, method: str, url: str, content: bytes, headers: Mapping[str, str]) -> Answer:
-        """Send one HTTP request and record its answer.
-
-        Raises:
-            Inconclusive: there was no answer.
-            SutFailed: because the process has ended.
-        """
-        began = time.monotonic()
-        with self._asking_lock:
-            self._asking += 1
-        try:
-            reply = http.client().request(
-                method, url, content=content, headers=dict(headers), timeout=_HTTP_TIMEOUT_S
-            )
-            took_s = time.monotonic() - began
-            text = f"answers {reply.status_code} after {took_s * 1000:.0f} ms"
-            self.journal.record(to, "answer", text, body=reply.text)
-        except httpx.HTTPError as problem:
-            self._api.check_alive()
-            self._worker.check_alive()
-            raise Inconclusive(f"the {to} did not answer {method} {url}: {problem!r}") from None
-        finally:
-            with self._asking_lock:
-                self._asking -= 1
-        return Answer(reply.status_code, reply.text, took_s, self.ledger)
 
     @property
     def servers(self) -> list[Server]:
