@@ -1,0 +1,140 @@
+"""Two topologies tell the same story, or the difference is named: each test changes one fact in one of two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import context, evidence
+from harness.cli import main
+from harness.context import SystemRecord
+from harness.errors import UsageError
+from harness.evidence import ScenarioResult
+from harness.model import Mode, Verdict
+from harness.tests.build import (
+    CHECKING,
+    DISPATCHED,
+    ENQUEUE_FAILED,
+    JOB,
+    SECRET,
+    TRYING,
+    WORKER_START,
+    Fact,
+    effect,
+    event,
+    journal,
+    reply,
+    request,
+    rpc,
+    starts,
+    stimulus,
+)
+from reports import parity
+
+RESULT = ScenarioResult(
+    scenario="PROD-X-01",
+    node="scenarios/prod/test_x.py::test_x",
+    title="It works.",
+    requires=("PROD-01",),
+    level="core",
+    verdict=Verdict.PASS,
+    duration_s=1.0,
+    folder="PROD-X-01",
+)
+STORY = (
+    starts(),
+    stimulus(),
+    event(CHECKING),
+    rpc("UNAVAILABLE"),
+    event(ENQUEUE_FAILED, reason="unavailable"),
+    event(TRYING),
+    request(),
+    event(WORKER_START, by="worker"),
+    effect(),
+    reply(200),
+    event(DISPATCHED),
+)
+
+
+def run(
+    folder: Path, facts: Sequence[Fact] = STORY, *, verdict: Verdict = Verdict.PASS, jobs: int = 1
+) -> Path:
+    """A run folder with one scenario."""
+    observations = journal(*facts)
+    asked = next(o.seq for o in observations if o.kind == "stimulus")
+    system = SystemRecord(
+        mode=Mode.PROD,
+        observations=observations,
+        jobs=(replace(JOB, seq=asked),) * jobs,
+        given=frozenset(),
+        hidden=(),
+        unfired=(),
+        settled_at=len(observations),
+        secret=SECRET,
+        environment={},
+    )
+    context.write(folder / "evidence" / RESULT.folder, [system], [])
+    evidence.write_result(folder, replace(RESULT, verdict=verdict))
+    return folder
+
+
+def without(fact: Fact) -> list[Fact]:
+    return [each for each in STORY if each is not fact]
+
+
+def test_the_same_story_is_the_same(tmp_path: Path) -> None:
+    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b")) == (1, [])
+
+
+def test_order_between_sources_and_repeats_are_luck(tmp_path: Path) -> None:
+    other = [*STORY[:6], STORY[7], STORY[6], *STORY[8:9], STORY[10], STORY[9]]
+    again = [*other[:6], other[6], *other[6:]]  # the worker starts once more
+    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b", again)) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (
+            without(STORY[5]),
+            f"api: {CHECKING} → {ENQUEUE_FAILED} → {TRYING} → {DISPATCHED} and {CHECKING} → ",
+        ),
+        ([*STORY[:2], STORY[5], *STORY[2:5], *STORY[6:]], "api: "),
+        (without(STORY[7]), f"worker: {WORKER_START} and nothing"),
+        ([*STORY[:3], rpc("INTERNAL"), *STORY[4:]], "cloud_tasks: rpc CreateTask UNAVAILABLE"),
+        ([*STORY[:9], reply(500), *STORY[10:]], "route by the wire: "),
+        ([*STORY[:8], effect(role="api"), *STORY[9:]], "storage: effect worker and effect api"),
+    ],
+    ids=["event-missing", "event-order", "worker-silent", "other-code", "other-route", "other-effect"],
+)
+def test_what_differs_is_named(tmp_path: Path, facts: list[Fact], said: str) -> None:
+    count, differences = parity.compare(run(tmp_path / "a"), run(tmp_path / "b", facts))
+    assert count == 1
+    assert any(line.startswith(f"PROD-X-01: job 1: {said}") for line in differences), differences
+
+
+def test_another_verdict_and_another_number_of_jobs_are_named(tmp_path: Path) -> None:
+    one = run(tmp_path / "a")
+    assert parity.compare(one, run(tmp_path / "b", verdict=Verdict.FAIL))[1] == [
+        "PROD-X-01: verdict PASS and FAIL"
+    ]
+    assert parity.compare(one, run(tmp_path / "c", jobs=2))[1] == ["PROD-X-01: 1 and 2 jobs"]
+
+
+def test_what_applies_in_one_topology_only_is_not_compared(tmp_path: Path) -> None:
+    one, other = run(tmp_path / "a"), run(tmp_path / "b", verdict=Verdict.NOT_APPLICABLE)
+    with pytest.raises(UsageError, match="no scenario in common"):
+        parity.compare(one, other)
+
+
+def test_the_command_says_it_and_its_exit_code_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, same = run(tmp_path / "a"), run(tmp_path / "b")
+    other = run(tmp_path / "c", without(STORY[7]))
+    assert main(["report", "parity", str(one), str(same)]) == 0
+    assert main(["report", "parity", str(one), str(other)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "1 scenarios compared, 1 differences"
