@@ -46,7 +46,7 @@ def add_command(commands: Any) -> None:
     prove.add_argument(
         "--full",
         action="store_true",
-        help="every scenario on every mutant: shows which kill nothing, and takes long",
+        help="every scenario with every parameter on all of them: shows which kill nothing, and takes long",
     )
     prove.add_argument(
         "-j",
@@ -119,6 +119,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         scenarios=options.scenarios or ["scenarios"],
         whole=not (options.mutant or options.scenarios),
         full=options.full,
+        in_turn=not (options.full or options.mutant),
         at_once=options.processes,
         run=run,
         facts={

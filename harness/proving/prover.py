@@ -39,6 +39,7 @@ class Plan:
         scenarios: what to run, as pytest is told.
         whole: whether the zoo and the scenarios are complete, so that the matrix can be.
         full: every scenario runs on every mutant.
+        in_turn: on each variant every scenario runs, its parameters dealt out to the variants.
         at_once: how many scenarios run at once.
         run: the folder for evidence and the matrix.
         facts: what else the matrix says: the identity of the suites and so on.
@@ -52,6 +53,7 @@ class Plan:
     scenarios: Sequence[str]
     whole: bool
     full: bool
+    in_turn: bool
     at_once: int
     run: Path
     facts: Mapping[str, Any]
@@ -87,7 +89,9 @@ class Prover:
             self.tests = judges[0].tests()
             self._check()
             self.trials = [MutantTrial(m, self.tests, self._plan.full) for m in self._plan.zoo.mutants]
-            self.trials += [VariantTrial(v, self.tests) for v in self._plan.zoo.variants]
+            self.trials += [
+                VariantTrial(v, self._of_variant(n)) for n, v in enumerate(self._plan.zoo.variants)
+            ]
             self._keep()
             self._run_on(judges)
         return self._keep()
@@ -106,6 +110,11 @@ class Prover:
                 judge.dismiss()  # all before waiting for any
             for judge in judges:
                 judge.close()
+
+    def _of_variant(self, number: int) -> list[Collected]:
+        """All scenarios, with all parameters where that is asked for, or where it is about a few of the zoo only."""
+        plan = self._plan
+        return trials.in_turn(self.tests, number, len(plan.zoo.variants)) if plan.in_turn else self.tests
 
     def _check(self) -> None:
         missing = trials.scenarios_that_do_not_exist(self._plan.zoo.mutants, self.tests)

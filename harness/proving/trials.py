@@ -170,9 +170,30 @@ class MutantTrial:
         return Cell.KILLED if stated else Cell.OTHER
 
 
+def in_turn(tests: Sequence[Collected], number: int, of: int) -> list[Collected]:
+    """Every scenario, with its parameters dealt out: each comes to one of ``of`` variants, or to some of them.
+
+    So that a proof takes minutes: on each variant every scenario runs, and each parameter of it on at least one.
+
+    Args:
+        tests: all of them.
+        number: the variant's, from 0.
+        of: how many variants there are.
+    """
+    by_scenario: dict[str, list[Collected]] = {}
+    for test in tests:
+        by_scenario.setdefault(test.scenario, []).append(test)
+    return [
+        test
+        for mine in by_scenario.values()
+        for place, test in enumerate(mine)
+        if place % of == number or (len(mine) < of and place == number % len(mine))
+    ]
+
+
 @dataclass(slots=True)
 class VariantTrial:
-    """The trial of an equivalent dispatcher: every scenario runs, the longest first, and none may object."""
+    """The trial of an equivalent dispatcher: all its scenarios run, the longest first, and none may object."""
 
     animal: Variant
     tests: Sequence[Collected]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.proving.judges import Collected, Said
-from harness.proving.trials import Cell, MutantTrial, VariantTrial, scenarios_that_do_not_exist
+from harness.proving.trials import Cell, MutantTrial, VariantTrial, in_turn, scenarios_that_do_not_exist
 from harness.proving.zoo import Mutant, MutantHead, Variant, VariantHead
 
 COSTS = {"EXPECTED-01": 9.0, "STATED-01": 1.0, "STATED-02": 2.0, "OTHER-01": 0.1, "OTHER-02": 0.2}
@@ -190,3 +190,27 @@ def test_scenarios_that_a_mutant_expects_and_that_do_not_exist_are_named() -> No
 
     assert scenarios_that_do_not_exist([of.animal], of.tests) == {"a-mutant": ["GONE-01"]}
     assert scenarios_that_do_not_exist([trial().animal], of.tests) == {}
+
+
+def _parameters(scenario: str, count: int) -> list[Collected]:
+    return [
+        Collected(f"{scenario}[{n}]", f"{scenario}-{n}", scenario, "", ("PROD-01",)) for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 12])
+def test_the_parameters_of_a_scenario_are_dealt_out_and_none_is_left_over(count: int) -> None:
+    tests = [*_parameters("ONE-01", count), *_parameters("TWO-01", 2)]
+
+    dealt = [in_turn(tests, number, 4) for number in range(4)]
+
+    assert {test.node for hand in dealt for test in hand} == {test.node for test in tests}
+    for hand in dealt:
+        assert {test.scenario for test in hand} == {"ONE-01", "TWO-01"}
+        assert len(hand) <= -(-count // 4) + 1
+
+
+def test_a_single_variant_gets_everything() -> None:
+    tests = _parameters("ONE-01", 3)
+
+    assert in_turn(tests, 0, 1) == tests
