@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -251,13 +252,8 @@ def test_a_judge_that_dies_is_the_harness_broken(proof: Proof) -> None:
 
 
 def test_the_whole_zoo_names_scenarios_that_exist() -> None:
-    ids = set()
-    for path in (ROOT / "scenarios").rglob("test_*.py"):
-        ids |= {
-            line.split('"')[1]
-            for line in path.read_text("utf-8").splitlines()
-            if line.startswith("@scenario(")
-        }
+    suites = [path.read_text("utf-8") for path in (ROOT / "scenarios").rglob("test_*.py")]
+    ids = {id_ for text in suites for id_ in re.findall(r'^@scenario\(\s*"([^"]+)"', text, re.MULTILINE)}
     expected = {name for mutant in zoo.load(_MUTANTS).mutants for name in mutant.head.scenarios}
     assert {
         name for name in expected if not any(name == id_ or name.startswith(f"{id_}-") for id_ in ids)
