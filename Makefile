@@ -39,19 +39,16 @@ check: $(STAMP) ## style, types and layering
 tools: ## install what the tests need beyond Python (PostgreSQL, Chromium, npm)
 	@scripts/install-test-tools
 
-test: check tools ## everything: checks, all tests, all scenarios in processes and in containers, branch coverage
-	rm -rf .coverage .coverage.* reports/out/coverage reports/out/test-processes reports/out/test-containers
-	@scripts/container-engine
-	$(BIN)/coverage run -m pytest -n auto --crowd=2000 --run-folder=reports/out/test-processes
-	$(BIN)/coverage run -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers \
-	  --run-folder=reports/out/test-containers $(CONTAINERS)
-	$(BIN)/coverage run -m harness.cli report parity reports/out/test-processes reports/out/test-containers
+test: check tools ## everything but containers: checks, all tests, all scenarios in processes, branch coverage
+	rm -rf .coverage .coverage.* reports/out/coverage
+	$(BIN)/coverage run -m pytest -n auto --crowd=2000
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-containers: $(STAMP) ## the suites from the image that is shipped, in containers (starts an engine if none runs)
+containers: $(STAMP) tools ## the suites from the image that is shipped, in containers (starts an engine if none runs)
 	@scripts/container-engine
-	$(BIN)/python -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers $(CONTAINERS)
+	rm -rf reports/out/containers
+	$(BIN)/python -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers --run-folder=reports/out/containers $(CONTAINERS)
 
 images: $(STAMP) ## the images of the reference dispatcher and of the fakes (needs Docker; see CONTRIBUTING.md)
 	@scripts/images
