@@ -15,6 +15,7 @@ import re
 import sys
 import threading
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _BARE = re.compile(r"[A-Za-z0-9_./:@+,;%*-]+")
 _MASK = "***"
 _BACKSLASH = r"\\"
+_STANDARD = str.maketrans("-_", "+/")  # base64's alphabet for URLs to the standard one
 _BASE64_MIN_CHARS = 8  # what is left of a very short secret would be found in any base64
 _VALUE_MAX_CHARS = 2000  # a remote error message can be arbitrarily long; a log line must not be
 
@@ -42,17 +44,35 @@ def _value(value: object) -> str:
 
 
 class Redactor:
-    """Replaces known secrets wherever they appear in a text, also as other programs would repeat them."""
+    """Replaces known secrets wherever they appear in a text, also as other programs would repeat them.
+
+    Few lines hold a secret, and many processes never write one that does. So a line is first looked through for what
+    such a line must have, and the pattern, which takes as long to compile as a small module to import, waits for it.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # Longest first: a secret must not be half-masked because it begins with a shorter one.
-        known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-        shapes = [shape for secret in known for shape in (_spelt(secret), *_in_base64(secret))]
-        self._pattern = re.compile("|".join(shapes)) if shapes else None
+        self._known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._plain = [*self._known, *(shape for secret in self._known for shape in _in_base64(secret))]
+        self._escapes = "%\\" + ("+" if any(" " in secret for secret in self._known) else "")
 
     def __call__(self, text: str) -> str:
         """The text with every shape of every secret masked."""
-        return self._pattern.sub(_MASK, text) if self._pattern else text
+        return self._pattern.sub(_MASK, text) if self._may_hold_one(text) else text
+
+    def _may_hold_one(self, text: str) -> bool:
+        """Whether anything in the text is escaped, or a secret stands in it with nothing escaped."""
+        if not self._known:
+            return False
+        if any(mark in text for mark in self._escapes):
+            return True
+        standard = text.translate(_STANDARD)
+        return any(shape in text or shape in standard for shape in self._plain)
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        in_base64 = (_any_alphabet(each) for secret in self._known for each in _in_base64(secret))
+        return re.compile("|".join([*map(_spelt, self._known), *in_base64]))
 
 
 def _spelt(secret: str) -> str:
@@ -71,7 +91,7 @@ def _percent(char: str) -> str:
 
 
 def _in_base64(secret: str) -> Iterable[str]:
-    """Patterns for the secret inside something longer in base64: it may begin at each of three positions.
+    """The secret inside something longer in base64, standard alphabet: it may begin at each of three positions.
 
     What stands around it decides the characters at both ends, so they are left out, unless the secret stands alone.
     """
@@ -81,9 +101,12 @@ def _in_base64(secret: str) -> Iterable[str]:
         base64.b64encode(b"\0" * shift + raw).decode()[skip : (shift + len(raw)) // 3 * 4]
         for shift, skip in enumerate((0, 2, 3))
     )
-    for encoded in (alone, *inside):
-        if len(encoded) >= _BASE64_MIN_CHARS:
-            yield re.escape(encoded).replace("/", "[/_]").replace(re.escape("+"), "[+-]") + "=*"
+    return [encoded for encoded in (alone, *inside) if len(encoded) >= _BASE64_MIN_CHARS]
+
+
+def _any_alphabet(encoded: str) -> str:
+    """A pattern for base64 that stands here in the standard alphabet, in that or the one for URLs."""
+    return re.escape(encoded).replace("/", "[/_]").replace(re.escape("+"), "[+-]") + "=*"
 
 
 class LogSink:

@@ -114,6 +114,52 @@ def test_a_secret_is_masked_before_a_value_is_cut(
     assert "open" not in capsys.readouterr().out
 
 
+SECRETS = [SECRET, "open-sesame", "a b", "\xff\xfe?>~", "pässwörd/1"]
+SPELLINGS = [
+    lambda char: char,
+    lambda char: quote(char, safe=""),
+    quote_plus,
+    lambda char: json.dumps(char)[1:-1].replace("/", "\\/"),
+]
+AS_A_WHOLE = [
+    base64.b64encode,
+    base64.urlsafe_b64encode,
+    lambda raw: base64.b64encode(b"w:" + raw + b".."),
+    lambda raw: base64.urlsafe_b64encode(b"w" + raw),
+]
+SPELT = st.builds(
+    lambda secret, spellings: "".join(
+        each(char) for each, char in zip(spellings * len(secret), secret, strict=False)
+    ),
+    st.sampled_from(SECRETS),
+    st.lists(st.sampled_from(SPELLINGS), min_size=1, max_size=5),
+)
+ENCODED = st.builds(
+    lambda secret, encode: encode(secret.encode()).decode(),
+    st.sampled_from(SECRETS),
+    st.sampled_from(AS_A_WHOLE),
+)
+
+
+@given(
+    st.lists(st.sampled_from(SECRETS), min_size=1, max_size=2),
+    st.lists(st.one_of(SPELT, ENCODED, st.text("ab +-_/%\\=", max_size=5)), max_size=4),
+)
+def test_what_is_looked_for_first_lets_no_secret_pass(secrets: list[str], parts: list[str]) -> None:
+    """The pattern alone finds no more than the pattern after the first look."""
+    redact, text = Redactor(secrets), "".join(parts)
+    assert redact(text) == redact._pattern.sub("***", text)
+
+
+def test_a_line_without_a_secret_needs_no_pattern() -> None:
+    redact = Redactor([SECRET, "open-sesame"])
+    assert (
+        redact("event=assemble.job.settled route=cloud_tasks")
+        == "event=assemble.job.settled route=cloud_tasks"
+    )
+    assert "_pattern" not in vars(redact)
+
+
 def test_no_secret_masks_nothing() -> None:
     assert Redactor(["", ""])("anything") == "anything"
 
