@@ -101,6 +101,7 @@ class Containers:
         self.network, self.gateway = self._berth.network, self._berth.gateway
         section = dock.section
         self.stuck_after_s = section.stuck_after_s or profile.settle.stuck_after_s
+        self.keeps = "worker" in section.reuse
         self.values: Mapping[str, str] = {
             "source": section.folder,
             "python": "python",
@@ -190,7 +191,7 @@ class Containers:
 
     def keep(self, running: Running) -> bool:
         """Keep the worker for the next system, where the profile says that it may be used again."""
-        if "worker" not in self._dock.section.reuse or self._worker is None or self._volume:
+        if not self.keeps or self._worker is None or self._volume:
             return False
         container, environment = self._worker
         if running is not container or not container.running or container.unread:

@@ -137,6 +137,10 @@ class Ground(Protocol):
     def stuck_after_s(self) -> float:
         """Seconds of quiet after which a job that has not ended counts as stuck."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether ``keep`` can say yes; where it cannot, API and worker are stopped together, which is quicker."""
+
     def fits(self, template: str) -> bool:
         """Whether a variable of the profile, before its placeholders are filled in, makes sense here."""
 

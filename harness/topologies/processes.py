@@ -28,6 +28,7 @@ class Processes:
         self.storage = folder / "storage"
         self.secret = f"s3cr3t/{secrets.token_urlsafe(18)}+&"  # has characters that encodings change
         self.stuck_after_s = profile.settle.stuck_after_s
+        self.keeps = False
         self.values: Mapping[str, str] = {
             "source": str(profile.source),
             "python": sys.executable,

@@ -359,12 +359,13 @@ class System(Asking, Waits):
         """
         self._afflictions.release()
         untouched = satisfied and self.settled_at > 0 and not self._twins and not self._afflictions.ever
-        stopping = [server for server in self.servers if not (untouched and server is self._worker)]
+        keep = untouched and self.ground.keeps
+        stopping = [server for server in self.servers if not (keep and server is self._worker)]
         for server in stopping:
             server.ask_to_stop()  # all before waiting for any
         for server in stopping:
             server.stop()
-        if untouched:
+        if keep:
             self._worker.keep_or_stop()
         self._scanner.scan()
         self.cloud_tasks.close()
