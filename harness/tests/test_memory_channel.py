@@ -35,7 +35,8 @@ def test_a_call_comes_as_bytes_and_its_answer_as_a_task() -> None:
     [(path, timeout_s)] = calls
     assert path == "/google.cloud.tasks.v2.CloudTasks/CreateTask"
     # The client takes from the time-out what has passed since the call began.
-    assert timeout_s is not None and 0 < timeout_s <= 1.5
+    assert timeout_s is not None
+    assert 0 < timeout_s <= 1.5
 
 
 @pytest.mark.parametrize(
