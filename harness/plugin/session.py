@@ -9,15 +9,16 @@ import pytest
 
 from harness import allure_report
 from harness.model import Verdict
-from harness.plugin.state import IMAGE_INPUT, PLAN_OUTPUT, PROBLEM_OUTPUT, RUN_INPUT, STATE, say
+from harness.plugin.state import IMAGE_INPUT, PLAN_OUTPUT, PROBLEM_OUTPUT, RUN_INPUT, STATE, ZYGOTE_INPUT, say
 from harness.terminal import print_summary
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell an xdist worker which run it belongs to, and which image was made for it."""
+    """Tell an xdist worker which run it belongs to, which image was made for it, and where its zygote is."""
     node.workerinput[RUN_INPUT] = str(node.config.stash[STATE].run)
     node.workerinput[IMAGE_INPUT] = node.config.stash[STATE].image
+    node.workerinput[ZYGOTE_INPUT] = node.config.stash[STATE].zygote()
 
 
 # Last, because an interrupted test is torn down by pytest's own hook, which needs what we close.

@@ -17,12 +17,14 @@ from harness.run import ScenarioRun
 from harness.run_folder import RunFolder
 from harness.scenario import info_of
 from harness.topologies.workshop import TOPOLOGIES, Workshop
+from harness.topologies.zygote import Zygote
 
 PROFILE = "reference_impl/dispatchcheck.toml"
 SCENARIOS = "scenarios/"
 _REQUIREMENTS = "scenarios/requirements.toml"
 RUN_INPUT = "dispatchcheck_run"
 IMAGE_INPUT = "dispatchcheck_image"
+ZYGOTE_INPUT = "dispatchcheck_zygote"
 PLAN_OUTPUT = "dispatchcheck_plan"
 PROBLEM_OUTPUT = "dispatchcheck_problem"
 PROPERTY = "dispatchcheck"
@@ -65,6 +67,8 @@ class State:
         if self.is_controller and any((self.run / "evidence").glob("*")):
             raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
         self.image = worker_input[IMAGE_INPUT] if worker_input else ""
+        self._zygote_of_all = worker_input[ZYGOTE_INPUT] if worker_input else ""
+        self._zygote: Zygote | None = None
         if self.is_controller and self.topology == "containers" and not config.getoption("collectonly"):
             self.image = self._build_image()  # once for the run, before any xdist worker starts
         self.selected: set[str] = set()
@@ -92,11 +96,17 @@ class State:
             judged = profile.load_to_run(target.profile_path, source=target.source)
             image = self.image if target == self.target else ""
             if self._workshop is None:
-                self._workshop = Workshop(judged, self.topology, image=image)
+                self._workshop = Workshop(judged, self.topology, image=image, zygote=self._zygote_of_all)
             else:
                 self._workshop.turn_to(judged, image=image)
             self._at_work_for = target
         return self._workshop
+
+    def zygote(self) -> str:
+        """Where xdist's workers find the zygote that they share; it is made when the first of them is."""
+        if self._zygote is None:
+            self._zygote = Zygote()
+        return self._zygote.address
 
     def _build_image(self) -> str:
         from harness.topologies import engine  # slow to import, and needed for containers only
@@ -128,6 +138,8 @@ class State:
         """End what the scenarios shared."""
         if self._workshop is not None:
             self._workshop.close()
+        if self._zygote is not None:
+            self._zygote.close()
 
 
 def _load_requirements(root: Path) -> requirements.Requirements:

@@ -13,6 +13,8 @@ web framework and the gRPC client costs; scenarios about what happens at import 
 Protocol: one JSON object per packet. Requests: ``{"start": {...}}`` with the descriptors for standard output
 and standard error, ``{"signal": PID, "number": N}``, which goes to the process group. Replies: ``{"ready": ...}``
 once, ``{"pid": N}`` or ``{"error": "..."}`` per start, and ``{"exited": PID, "status": S}`` whenever one ends.
+Who connects to a zygote says first ``{"preload": [...]}``; the launcher's replies follow, or ``{"other": true}`` where
+the zygote has imported something else.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ _PACKET = 1 << 20
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _STOP_WITHIN_S = 2.0
+_ASKS_WITHIN_S = 10.0
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -196,26 +199,93 @@ def _children_of(parent: int) -> list[int]:
     return children
 
 
-def main() -> None:
-    """Import what is to be warm, report, and serve. Arguments: the socket's descriptor, then module names."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which then ends us
-    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    sys.path.pop(0)  # this script's folder: its modules must not shadow those of the system under test
-    channel = socket.socket(fileno=int(sys.argv[1]))
+class Zygote:
+    """Waits for test processes, and is forked for each of them."""
+
+    def __init__(self, owner: socket.socket, listener: socket.socket) -> None:
+        self._owner = owner
+        self._listener = listener
+        self._preloaded: list[str] | None = None
+        self._missing: list[str] = []
+
+    def run(self) -> tuple[socket.socket, list[str]] | None:
+        """Serve until the owner is gone and every launcher as well.
+
+        Returns:
+            In a fork that is to be a launcher: its channel, and which modules are missing. At the end None.
+        """
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # launchers need no burial
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._owner, selectors.EVENT_READ)
+            selector.register(self._listener, selectors.EVENT_READ)
+            while all(key.fileobj is self._listener for key, _ in selector.select()):
+                channel, _ = self._listener.accept()
+                if self._can_serve(channel) and not os.fork():
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    self._owner.close()
+                    self._listener.close()
+                    return channel, self._missing
+                channel.close()
+        address = self._listener.getsockname()
+        self._listener.close()
+        with contextlib.suppress(OSError):
+            os.unlink(address)  # noqa: PTH108 - pathlib is not worth its import here
+            os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120 - as above
+        with contextlib.suppress(ChildProcessError):
+            os.wait()  # for all of them, as their ends are ignored
+        return None
+
+    def _can_serve(self, channel: socket.socket) -> bool:
+        channel.settimeout(_ASKS_WITHIN_S)
+        try:
+            wanted = json.loads(channel.recv(_PACKET))["preload"]
+            channel.settimeout(None)
+            if self._preloaded is None:
+                self._preloaded, self._missing = wanted, _preload(wanted)
+            if wanted == self._preloaded:
+                return True
+            channel.send(json.dumps({"other": True}).encode())
+        except (OSError, ValueError):  # it is gone already
+            pass
+        return False
+
+
+def _preload(names: list[str]) -> list[str]:
+    """Import modules so that forks share them, and return what is missing."""
     missing = []
     gc.disable()  # nothing that is imported becomes garbage: to look for it takes a fifth of the time
-    for name in sys.argv[2:]:
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as problem:
             missing.append(f"{name}: {problem}")
     inspect.getsource(
-        main
+        _preload
     )  # compiles the patterns of the tokenizer, which frameworks use to look at handlers
     gc.collect()
     gc.enable()
     gc.freeze()  # what was imported stays shared: no collection in a child touches, and so copies, its pages
+    return missing
+
+
+def main() -> None:
+    """Serve one channel, or be a zygote.
+
+    Arguments: ``launcher DESCRIPTOR MODULE…``, or ``zygote DESCRIPTOR DESCRIPTOR`` with the owner's socket and the one
+    that listens.
+    """
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the harness, which then ends us
+    sys.path.pop(0)  # this script's folder: its modules must not shadow those of the system under test
+    what, descriptor, *rest = sys.argv[1:]
+    if what == "zygote":
+        fork = Zygote(socket.socket(fileno=int(descriptor)), socket.socket(fileno=int(rest[0]))).run()
+        if fork is None:
+            return
+        channel, missing = fork
+    else:
+        channel, missing = socket.socket(fileno=int(descriptor)), _preload(rest)
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     channel.send(json.dumps({"ready": True, "missing": missing}).encode())
     try:
         Launcher(channel).run()

@@ -9,7 +9,6 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from typing import Any
 from harness.clock import Deadline
 from harness.errors import HarnessError
 from harness.logs.capture import LogPump, Stream, fill
+from harness.topologies import zygote as zygotes
 from harness.topologies.ground import Running
 
-_LAUNCHER = Path(__file__).with_name("launcher.py")
 _READY_WITHIN_S = 60.0
+_END_WITHIN_S = 10.0
 _START_WITHIN_S = 20.0
 _PACKET = 1 << 20
 
@@ -121,24 +121,26 @@ class Process:
 
 
 class Launcher:
-    """The harness's end of a launcher process: one per test process, made when first needed."""
+    """The harness's end of a launcher process: one per test process, made when first needed.
 
-    def __init__(self, preload: Sequence[str], pump: LogPump) -> None:
+    Args:
+        preload: names of the modules that a warm start finds imported.
+        pump: reads what the processes write.
+        zygote: where one listens that shares them among several test processes; "" for none.
+
+    Raises:
+        HarnessError: a module is missing, or the launcher did not start in time.
+    """
+
+    def __init__(self, preload: Sequence[str], pump: LogPump, zygote: str = "") -> None:
         self.pump = pump
         self._lock = threading.Lock()
         self._processes: dict[int, Process] = {}
         self._early_ends: dict[int, int] = {}
         self._replies: list[dict[str, Any]] = []
         self._arrived = threading.Condition()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel = ours
-        with theirs:
-            self._child = subprocess.Popen(
-                [sys.executable, str(_LAUNCHER), str(theirs.fileno()), *preload],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+        self._child: subprocess.Popen[bytes] | None = None
+        self._channel = (zygote and zygotes.connect(zygote, preload)) or self._process_of_its_own(preload)
         self._listener = threading.Thread(target=self._listen, name="launcher-listener", daemon=True)
         self._listener.start()
         missing = self._reply(_READY_WITHIN_S)["missing"]
@@ -148,6 +150,14 @@ class Launcher:
                 "modules to be imported before a warm start are missing: " + "; ".join(missing) + ". "
                 "Correct [start] preload in the profile, or install them."
             )
+
+    def _process_of_its_own(self, preload: Sequence[str]) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._child = zygotes.start_script(
+                ["launcher", str(theirs.fileno()), *preload], [theirs.fileno()]
+            )
+        return ours
 
     def start(
         self,
@@ -203,12 +213,15 @@ class Launcher:
         """End the launcher, and with it every process it started."""
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
-        try:
-            self._child.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait()
-        self._listener.join(timeout=5)
+        self._listener.join(
+            timeout=_END_WITHIN_S
+        )  # its end of the channel closes when the launcher has ended
+        if self._child is not None:
+            try:
+                self._child.wait(timeout=_END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
         self._channel.close()
 
     def _listen(self) -> None:

@@ -29,17 +29,21 @@ class Workshop:
         profile: of the system under test.
         topology: how it is run: one of ``TOPOLOGIES``.
         image: the id of the image, for containers; "" to make one of its own when it is needed.
+        zygote: where one listens that serves other test processes as well; "" for none.
 
     Attributes:
         profile: the system under test that is judged now; the parts serve any.
     """
 
-    def __init__(self, profile: Profile, topology: str = "processes", *, image: str = "") -> None:
+    def __init__(
+        self, profile: Profile, topology: str = "processes", *, image: str = "", zygote: str = ""
+    ) -> None:
         if topology not in TOPOLOGIES:
             raise UsageError(f"unknown topology {topology!r}; known are {', '.join(TOPOLOGIES)}")
         self.profile = profile
         self.topology = topology
         self._image = image
+        self._zygote = zygote
         self._parts = contextlib.ExitStack()
         self._launcher: Launcher | None = None
         self._host: Host | None = None
@@ -80,7 +84,7 @@ class Workshop:
         if self._launcher is None:
             pump = LogPump()
             self._parts.callback(pump.close)
-            self._launcher = Launcher(self.profile.start.preload, pump)
+            self._launcher = Launcher(self.profile.start.preload, pump, self._zygote)
             self._parts.callback(self._launcher.close)
         return self._launcher
 
