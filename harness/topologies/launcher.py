@@ -214,14 +214,12 @@ class Zygote:
         Returns:
             In a fork that is to be a launcher: its channel, and which modules are missing. At the end None.
         """
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # launchers need no burial
         with selectors.DefaultSelector() as selector:
             selector.register(self._owner, selectors.EVENT_READ)
             selector.register(self._listener, selectors.EVENT_READ)
             while all(key.fileobj is self._listener for key, _ in selector.select()):
                 channel, _ = self._listener.accept()
                 if self._can_serve(channel) and not os.fork():
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     self._owner.close()
                     self._listener.close()
                     return channel, self._missing
@@ -232,7 +230,8 @@ class Zygote:
             os.unlink(address)  # noqa: PTH108 - pathlib is not worth its import here
             os.rmdir(os.path.dirname(address))  # noqa: PTH106, PTH120 - as above
         with contextlib.suppress(ChildProcessError):
-            os.wait()  # for all of them, as their ends are ignored
+            while os.wait()[0]:  # few, and so not before; and what they took counts as taken by us
+                pass
         return None
 
     def _can_serve(self, channel: socket.socket) -> bool:
