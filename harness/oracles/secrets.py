@@ -19,11 +19,12 @@ MASK = "[secret]"
 
 def hunt(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> Finding | None:
     """Look for the secrets in texts given as (where, text)."""
-    wanted = [(secret, _spellings(secret)) for secret in secrets if secret]
+    known = frozenset(secret for secret in secrets if secret)
     texts = list(texts)
     everything = _BETWEEN.join(text for _, text in texts)  # nearly always there is nothing: one look shows it
-    if not any(re.search(pattern, everything) for _, patterns in wanted for pattern in patterns.values()):
+    if not known or not _any_of(known).search(everything):
         return None
+    wanted = [(secret, _spellings(secret)) for secret in sorted(known)]
     found = [
         f"{_name(match[0], secret) if name == 'escaped' else name} in {where}"
         for where, text in texts
@@ -42,9 +43,17 @@ def hunt(texts: Iterable[tuple[str, str]], secrets: Iterable[str]) -> Finding | 
 
 def mask(text: str, secrets: Iterable[str], mark: str = MASK) -> str:
     """The text with every spelling of every secret replaced by the mark."""
-    longest_first = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
-    patterns = [pattern for secret in longest_first for pattern in _spellings(secret).values()]
-    return re.sub("|".join(patterns), lambda _: mark, text) if patterns else text
+    known = frozenset(secret for secret in secrets if secret)
+    return _any_of(known).sub(lambda _: mark, text) if known else text
+
+
+@functools.lru_cache(maxsize=64)
+def _any_of(secrets: frozenset[str]) -> re.Pattern[str]:
+    """Every spelling of every secret in one pattern: compiling it takes longer than looking through a run with it."""
+    longest_first = sorted(sorted(secrets), key=len, reverse=True)
+    return re.compile(
+        "|".join(pattern for secret in longest_first for pattern in _spellings(secret).values())
+    )
 
 
 @functools.lru_cache(maxsize=64)
