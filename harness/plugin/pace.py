@@ -21,10 +21,24 @@ AT_ONCE = 2
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """``-n auto`` with nothing but scenarios: twice as many processes as there are processors."""
-    only_scenarios = all(str(argument).startswith(SCENARIOS.rstrip("/")) for argument in config.args)
-    if not (config.args and only_scenarios) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+    if not only_scenarios(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     return AT_ONCE * len(os.sched_getaffinity(0))
+
+
+def only_scenarios(config: pytest.Config) -> bool:
+    """Whether nothing but scenarios is asked for."""
+    return bool(config.args) and all(
+        str(argument).startswith(SCENARIOS.rstrip("/")) for argument in config.args
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis's plugin imports all of it to say that it has nothing to say: a third of a second, at the very end."""
+    plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and only_scenarios(session.config):
+        session.config.pluginmanager.unregister(plugin)
 
 
 @pytest.hookimpl(trylast=True)
