@@ -51,10 +51,11 @@ class Dock:
         self.client = engine.connect()
         self.section = engine.section_of(profile)
         self.image = image or engine.build(profile, other_source=True)
-        self.labels = {engine.OWNER: engine.owner()}
+        owner = engine.new_owner()
+        self.labels = {engine.OWNER: owner}
         engine.use_ryuk_if_it_is_here(self.client)
-        self._folder = engine.new_folder()
-        self._reaper = engine.Reaper(self._folder)
+        self._folder = engine.new_folder(owner)
+        self._reaper = engine.Reaper(owner, self._folder)
         self._berths: list[Berth] = []
         self._numbers = itertools.count(1)
 

@@ -1,8 +1,8 @@
 """The container engine: is it there, what is ours on it, and how all of that goes again, whatever becomes of us.
 
-Everything that is made carries a label with its owner, a process. Three things take it away: whoever made it, when it
-is done; the reaper, a process that outlives its owner by as long as that takes (``kill -9`` included); and the next
-run, should both have been killed. Testcontainers' own reaper, Ryuk, is used as well where its image is there.
+Everything that is made carries a label with its owner, a dock of a process. Three things take it away: whoever made it,
+when it is done; the reaper, a process that outlives its owner by as long as that takes (``kill -9`` included); and the
+next run, should both have been killed. Testcontainers' own reaper, Ryuk, is used as well where its image is there.
 
 Source: Docker Engine API 1.41; testcontainers-python, ``core.labels``.
 """
@@ -10,6 +10,7 @@ Source: Docker Engine API 1.41; testcontainers-python, ``core.labels``.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from harness.topologies.reaper import OWNER, remove_all_of
 _BUILD_WITHIN_S = 900
 _FOLDER = "dispatchcheck-dock-"
 _REAP_WITHIN_S = 30.0
+_numbers = itertools.count(1)
 _ADVICE = (
     "--topology=containers needs a Docker engine on this machine. Start it (as root: dockerd, or systemctl start "
     "docker), or install it (Debian, Ubuntu: apt-get install docker.io iptables); scripts/container-engine does both."
@@ -60,35 +62,42 @@ def connect() -> Any:  # docker has no types
     return client
 
 
-def owner() -> str:
-    """Who we are, for labels: the process id, and when it started, because ids are used again."""
-    return f"{os.getpid()}.{_started(os.getpid())}"
+def new_owner() -> str:
+    """A name for labels: the process id, when it started, because ids are used again, and a number within it.
+
+    The number, because a process may have several docks, and the end of one must take nothing from another.
+    """
+    return f"{os.getpid()}.{_started(os.getpid())}.{next(_numbers)}"
+
+
+def is_of_the_dead(who: str) -> bool:
+    """Whether the process of an owner has ended."""
+    pid, _, rest = who.partition(".")
+    return not pid.isdigit() or _started(int(pid)) != rest.partition(".")[0]
 
 
 def sweep(client: Any) -> None:
     """Remove what dead owners left: their reaper was killed as well, or the machine was restarted."""
     for who in _owners(client):
-        pid, _, started = who.partition(".")
-        if not pid.isdigit() or _started(int(pid)) != started:
+        if is_of_the_dead(who):
             remove_all_of(client, who)
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*"):
-        pid, _, started = folder.name.removeprefix(_FOLDER).partition("-")[0].partition(".")
-        if pid.isdigit() and _started(int(pid)) != started:
+        if is_of_the_dead(folder.name.removeprefix(_FOLDER).partition("-")[0]):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_folder() -> Path:
-    """A folder of ours for what containers work on; named after us, so that a sweep finds it."""
-    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{owner()}-"))
+def new_folder(owner: str) -> Path:
+    """A folder for what an owner's containers work on; named after it, so that a sweep finds it."""
+    return Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{owner}-"))
 
 
 class Reaper:
-    """A process that waits for our end, and then removes what carries our label, and our folder."""
+    """A process that waits for our end, and then removes what carries the owner's label, and its folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, owner: str, folder: Path) -> None:
         script = Path(__file__).with_name("reaper.py")
         self._process = subprocess.Popen(
-            [sys.executable, str(script), owner(), str(folder)],
+            [sys.executable, str(script), owner, str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # neither Ctrl-C nor a kill of our group is for it
@@ -200,7 +209,8 @@ __all__ = [
     "Reaper",
     "build",
     "connect",
-    "owner",
+    "is_of_the_dead",
+    "new_owner",
     "section_of",
     "sweep",
     "use_ryuk_if_it_is_here",

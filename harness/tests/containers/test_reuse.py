@@ -12,6 +12,8 @@ from harness import journal as journals
 from harness.clock import Deadline, wait
 from harness.ledger import Ledger
 from harness.model import Mode, Route
+from harness.topologies.containers import Dock
+from harness.topologies.engine import NotFound
 from harness.topologies.system import System
 from harness.topologies.workshop import Workshop
 
@@ -93,6 +95,21 @@ def test_two_systems_at_once_share_nothing(systems: Callable[[], System]) -> Non
     assert first.secret != second.secret
     assert first.ground.fakes.address != second.ground.fakes.address
     assert first.ground.storage != second.ground.storage
+
+
+def test_the_end_of_one_dock_takes_nothing_from_another_of_the_same_process(
+    systems: Callable[[], System], workshop: Workshop, image: str
+) -> None:
+    first = systems()
+    worker_of(first)
+    other = Dock(workshop.profile, image)
+    berth = other.berth()
+    other.close()
+
+    first.assemble().settle().must_take(Route.CLOUD_TASKS)
+    assert berth.gateway != first.ground.fakes.address
+    with pytest.raises(NotFound):
+        workshop.dock().client.networks.get(berth.network.id)
 
 
 def test_who_speaks_unasked_is_not_used_again(systems: Callable[[], System]) -> None:
