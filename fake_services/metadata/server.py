@@ -14,19 +14,15 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fake_services.control import ControlPlane
 from fake_services.exchange import Journal
 from fake_services.faults import Fault, FaultBook
-from fake_services.hanging import Hanging
-from fake_services.http_server import HttpServer
+from fake_services.http_fake import HttpFake
 from fake_services.worker_gateway.answer import Answer, scripted, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiohttp import web
-
-    from fake_services.host import Host
 
 __all__ = ["Metadata", "MetadataConfig"]
 
@@ -65,7 +61,7 @@ class MetadataConfig:
     journal_capacity: int = 10_000
 
 
-class Metadata:
+class Metadata(HttpFake):
     """A metadata server on the wire, started by a `Host`. Call its public names from any thread.
 
     Attributes:
@@ -75,72 +71,28 @@ class Metadata:
 
     def __init__(self, config: MetadataConfig | None = None) -> None:
         self.config = config or MetadataConfig()
-        self.journal = Journal("metadata", self.config.journal_capacity)
-        self.faults = FaultBook(_check)
-        self._hanging = Hanging()
-        self._host: Host | None = None
+        super().__init__(
+            journal=Journal("metadata", self.config.journal_capacity),
+            faults=FaultBook(_check),
+            host=self.config.host,
+            port=self.config.port,
+            control_port=self.config.control_port,
+        )
         self._lock = threading.Lock()
         self._tokens: deque[tuple[str, float]] = deque(maxlen=_TOKENS_KEPT)
-        self._server = HttpServer(self._answer, host=self.config.host, port=self.config.port)
-        self._control = ControlPlane(self, host=self.config.host, port=self.config.control_port)
-
-    # --- for the host --------------------------------------------------------------------------------------
-
-    def attach(self, host: Host) -> None:
-        """See host.Service."""
-        self._host = host
-
-    async def start(self) -> None:
-        """See host.Service."""
-        await self._server.start()
-        try:
-            await self._control.start()
-        except OSError:
-            await self._server.stop()
-            raise
-
-    async def stop(self) -> None:
-        """See host.Service."""
-        await self._server.stop()
-        await self._control.stop()
 
     # --- from other threads --------------------------------------------------------------------------------
 
     @property
     def address(self) -> str:
         """host:port, as GCE_METADATA_HOST wants it."""
-        return f"{self.config.host}:{self._server.port}"
-
-    @property
-    def url(self) -> str:
-        """Base URL without a trailing slash."""
-        return self._server.url
-
-    @property
-    def control_url(self) -> str:
-        """Base URL of the control plane, without /control."""
-        return self._control.url
-
-    @property
-    def hanging(self) -> int:
-        """How many callers wait for an answer that a fault withholds."""
-        return self._hanging.count
+        return f"{self.config.host}:{self.port}"
 
     def has_issued(self, token: str) -> bool:
         """Whether this is an access token that was given out here and is still good."""
         now = time.monotonic()
         with self._lock:
             return any(each == token and now < until for each, until in self._tokens)
-
-    def refuse_connections(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_connections(True)
-        """Refuse connections and drop those that exist, or serve again on the same port."""
-        assert self._host is not None, "start the fake first"
-        self._host.run(self._server.refuse(refuse))
-
-    def reset(self) -> None:
-        """Forget journal, faults and tokens."""
-        assert self._host is not None, "start the fake first"
-        self._host.call(self.reset_now)
 
     # --- in the loop ---------------------------------------------------------------------------------------
 
@@ -149,9 +101,8 @@ class Metadata:
         return {"url": self.url, "project": self.config.project, "account": self.config.account}
 
     def reset_now(self) -> None:
-        """As `reset`, called in the loop."""
-        self.faults.clear()
-        self.journal.clear()
+        """Forget journal, faults and tokens. Called in the loop."""
+        super().reset_now()
         with self._lock:
             self._tokens.clear()
 

@@ -8,12 +8,11 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fake_services.control import ControlError, ControlPlane, json_body
+from fake_services.control import ControlError, json_body
 from fake_services.exchange import Journal
 from fake_services.faults import Fault, FaultBook
-from fake_services.hanging import Hanging
 from fake_services.http_client import Failure, HttpClient, Reply, parse_url
-from fake_services.http_server import HttpServer
+from fake_services.http_fake import HttpFake
 from fake_services.worker_gateway.answer import Answer, end_to_end, scripted, send
 from fake_services.worker_gateway.broken import BREAKAGES, Breakage, BrokenListener
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     import ssl
 
     from aiohttp import web
-
-    from fake_services.host import Host
 
 __all__ = ["WorkerGateway", "WorkerGatewayConfig"]
 
@@ -66,7 +63,7 @@ class _Incoming:
         return self.request.transport is None or self.request.transport.is_closing()
 
 
-class WorkerGateway:
+class WorkerGateway(HttpFake):
     """A programmable worker on the wire, started by a `Host`. Call its public names from any thread.
 
     Attributes:
@@ -77,42 +74,26 @@ class WorkerGateway:
 
     def __init__(self, config: WorkerGatewayConfig | None = None) -> None:
         self.config = config or WorkerGatewayConfig()
-        self.journal = Journal("worker_gateway", self.config.journal_capacity)
-        self.faults = FaultBook(_check)
+        super().__init__(
+            journal=Journal("worker_gateway", self.config.journal_capacity),
+            faults=FaultBook(_check),
+            host=self.config.host,
+            port=self.config.port,
+            control_port=self.config.control_port,
+            routes={"POST /control/listener": self._set_listener},
+        )
         self._upstreams: tuple[str, ...] = ()
         self._turns = itertools.count()
         self.set_upstream(self.config.upstream)
         self._broken: BrokenListener | None = None
         self._strikes = 0
         self.cut_off = False
-        self._hanging = Hanging()
         self._waiting_for_the_caller: set[int] = set()
-        self._host: Host | None = None
         self._last_id = 0
         self._client = HttpClient()
         self._serving: dict[asyncio.Task[Answer], _Incoming] = {}
-        self._server = HttpServer(self._answer, host=self.config.host, port=self.config.port)
-        self._control = ControlPlane(
-            self,
-            host=self.config.host,
-            port=self.config.control_port,
-            routes={"POST /control/listener": self._set_listener},
-        )
 
     # --- for the host --------------------------------------------------------------------------------------
-
-    def attach(self, host: Host) -> None:
-        """See host.Service."""
-        self._host = host
-
-    async def start(self) -> None:
-        """See host.Service."""
-        await self._server.start()
-        try:
-            await self._control.start()
-        except OSError:
-            await self._server.stop()
-            raise
 
     async def stop(self) -> None:
         """See host.Service."""
@@ -122,26 +103,10 @@ class WorkerGateway:
         await asyncio.gather(*serving, return_exceptions=True)
         if self._broken is not None:
             await self._broken.stop()
-        await self._server.stop()
-        await self._control.stop()
+        await super().stop()
         await self._client.close()
 
     # --- from other threads --------------------------------------------------------------------------------
-
-    @property
-    def port(self) -> int:
-        """The port on which it listens."""
-        return self._server.port
-
-    @property
-    def url(self) -> str:
-        """Base URL without a trailing slash."""
-        return self._server.url
-
-    @property
-    def control_url(self) -> str:
-        """Base URL of the control plane, without /control."""
-        return self._control.url
 
     def set_upstream(self, url: str | None, *others: str) -> None:
         """Pass requests on to this base URL, and to the others in turn.
@@ -176,7 +141,7 @@ class WorkerGateway:
     def hanging(self) -> int:
         """How many callers wait for an answer, or for a connection, that a fault withholds."""
         broken = self._broken
-        return self._hanging.count + (broken.waiting if broken is not None else 0)
+        return super().hanging + (broken.waiting if broken is not None else 0)
 
     def break_listener(self, how: Breakage) -> None:
         """Drop every connection, and let the port go wrong before there is a request; `mend` ends it.
@@ -184,21 +149,18 @@ class WorkerGateway:
         Raises:
             ValueError: There is no such breakage.
         """
-        assert self._host is not None, "start the gateway first"
         if how not in BREAKAGES:
             raise ValueError(f"how must be one of {', '.join(map(repr, BREAKAGES))}; got {how!r}")
-        self._host.run(self._break(how))
+        self._running_on().run(self._break(how))
 
     def serve_over_tls(self, context: ssl.SSLContext) -> None:
         """Drop every connection, and speak TLS on the same port; `mend` ends it."""
-        assert self._host is not None, "start the gateway first"
         context.sni_callback = lambda *_: self._struck("a TLS handshake begins")
-        self._host.run(self._server.change_tls(context))
+        self._running_on().run(self._server.change_tls(context))
 
     def mend(self) -> None:
         """End `break_listener`, `serve_over_tls` and `refuse_connections`: plain HTTP on the same port again."""
-        assert self._host is not None, "start the gateway first"
-        self._host.run(self._mend())
+        self._running_on().run(self._mend())
 
     @property
     def listener_strikes(self) -> int:
@@ -211,18 +173,7 @@ class WorkerGateway:
         Raises:
             OSError: It is not this machine's, or the port is taken there.
         """
-        assert self._host is not None, "start the gateway first"
-        self._host.run(self._server.move(host))
-
-    def refuse_connections(self, refuse: bool) -> None:  # noqa: FBT001  # refuse_connections(True)
-        """Refuse connections and drop those that exist, or serve again on the same port."""
-        assert self._host is not None, "start the gateway first"
-        self._host.run(self._server.refuse(refuse))
-
-    def reset(self) -> None:
-        """Forget journal and faults, and go back to the configured upstream."""
-        assert self._host is not None, "start the gateway first"
-        self._host.call(self.reset_now)
+        self._running_on().run(self._server.move(host))
 
     # --- in the loop ---------------------------------------------------------------------------------------
 
@@ -236,9 +187,8 @@ class WorkerGateway:
         }
 
     def reset_now(self) -> None:
-        """As `reset`, called in the loop."""
-        self.faults.clear()
-        self.journal.clear()
+        """Forget journal and faults, and go back to the configured upstream. Called in the loop."""
+        super().reset_now()
         self.set_upstream(self.config.upstream)
 
     async def _set_listener(self, request: web.BaseRequest) -> object:
