@@ -2,13 +2,14 @@
 
 Compared is every scenario with a verdict in both runs: the verdict; and for each of its jobs, in the order they were
 asked for, the route by the wire and by the log, the sequence of events of each process, the sequence of what each fake
-saw, and the effects. Order is compared within a source, because between two sources it is a matter of luck.
+saw, and the effects. Order is compared within a source, because between two sources it is a matter of luck; so it is
+between two requests that a worker serves at the same time, whose events are compared in alphabetical order.
 Not compared are times, ids, addresses and texts, and what only one of the topologies has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from harness import context, evidence
@@ -66,22 +67,55 @@ def _of_scenario(left: ScenarioResult, right: ScenarioResult, one: Path, other: 
         if len(first.jobs) != len(second.jobs):
             yield f"{len(first.jobs)} and {len(second.jobs)} jobs"
         for number, jobs in enumerate(zip(first.jobs, second.jobs, strict=False), 1):
-            stories = [story(system, job) for system, job in zip((first, second), jobs, strict=True)]
+            both = list(zip((first, second), jobs, strict=True))
+            at_once = any(_serves_at_once(system, job) for system, job in both)
+            stories = [story(system, job, at_once=at_once) for system, job in both]
             for what, told in stories[0].items():
                 if told != stories[1][what]:
                     yield f"job {number}: {what}: {_short(told)} and {_short(stories[1][what])}"
 
 
-def story(system: SystemRecord, job: Job) -> dict[str, list[str]]:
-    """What happened to one job, as far as it must be the same everywhere: by route and by source."""
+def story(system: SystemRecord, job: Job, *, at_once: bool = False) -> dict[str, list[str]]:
+    """What happened to one job, as far as it must be the same everywhere: by route and by source.
+
+    Args:
+        system: in which it happened.
+        job: to which.
+        at_once: the worker served several requests for the job at the same time, here or in what this is compared with.
+    """
     mine = journals.of_job(system.observations, job)
     told = {
         "route by the wire": [str(step) for step in route.from_wire(mine, journals.effects(mine))],
         "route by the log": [str(step) for step in route.from_logs(mine)],
     }
     for source in _SOURCES:
-        told[source] = list(_without_repeats(_of_source(mine, source)))
+        lines = _by_request(mine) if source == "worker_gateway" else _of_source(mine, source)
+        told[source] = list(_without_repeats(lines))
+    if at_once:
+        told["worker"] = sorted(set(told["worker"]))
     return told
+
+
+def _serves_at_once(system: SystemRecord, job: Job) -> bool:
+    """Whether a request for the job came to the worker while another was not answered."""
+    waiting = 0
+    for o in journals.of_job(system.observations, job):
+        if o.source == "worker_gateway" and o.kind in {"request", "reply"}:
+            waiting += 1 if o.kind == "request" else -1
+            if waiting > 1:
+                return True
+    return False
+
+
+def _by_request(observations: Sequence[Observation]) -> Iterator[str]:
+    """What the gateway saw: each request with all that came of it, in the order of the requests."""
+    seen: dict[object, list[Observation]] = {}
+    for o in observations:
+        if o.source == "worker_gateway":
+            seen.setdefault(o.fields.get("id"), []).append(o)
+    for each in seen.values():
+        if lines := list(_of_source(each, "worker_gateway")):
+            yield ", ".join(lines)
 
 
 def _of_source(observations: Sequence[Observation], source: str) -> Iterator[str]:
@@ -94,7 +128,7 @@ def _of_source(observations: Sequence[Observation], source: str) -> Iterator[str
             yield " ".join([o.kind, *(str(o.fields.get(name)) for name in _FACTS[o.kind])])
 
 
-def _without_repeats(lines: Iterator[str]) -> Iterator[str]:
+def _without_repeats(lines: Iterable[str]) -> Iterator[str]:
     """Neighbours that are alike count once: how often something is tried again depends on how long it lasts."""
     last = ""
     for line in lines:

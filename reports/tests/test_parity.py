@@ -95,6 +95,44 @@ def test_order_between_sources_and_repeats_are_luck(tmp_path: Path) -> None:
     assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b", again)) == (1, [])
 
 
+TWICE = (
+    starts(),
+    stimulus(),
+    event(CHECKING),
+    rpc("UNAVAILABLE"),
+    event(ENQUEUE_FAILED, reason="unavailable"),
+)
+WORKER_DONE = "worker.assemble.done"
+FIRST, SECOND = request(1, by_cloud_tasks=True), request(2)
+START, DONE = event(WORKER_START, by="worker"), event(WORKER_DONE, by="worker")
+AT_ONCE = (FIRST, START, SECOND, START, DONE, reply(200, id_=1), effect(), DONE, reply(200, id_=2))
+IN_TURN = (FIRST, START, DONE, reply(200, id_=1), effect(), SECOND, START, DONE, reply(200, id_=2))
+
+
+def test_what_a_worker_does_at_once_is_done_in_any_order(tmp_path: Path) -> None:
+    one, other = run(tmp_path / "a", [*TWICE, *AT_ONCE]), run(tmp_path / "b", [*TWICE, *IN_TURN])
+    assert parity.compare(one, other) == (1, [])
+    silent = [fact for fact in IN_TURN if fact is not DONE]
+    assert parity.compare(one, run(tmp_path / "c", [*TWICE, *silent]))[1] == [
+        f"PROD-X-01: job 1: worker: {WORKER_DONE} → {WORKER_START} and {WORKER_START}"
+    ]
+
+
+def test_what_a_worker_does_in_turn_has_an_order(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", [*TWICE, *IN_TURN])
+    differences = parity.compare(one, run(tmp_path / "b", [*TWICE, FIRST, DONE, START, *IN_TURN[3:]]))[1]
+    assert [line.partition(": ")[2].split(" ")[:3] for line in differences] == [["job", "1:", "worker:"]]
+
+
+def test_an_answer_is_compared_with_its_request(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", [*TWICE, *AT_ONCE])
+    refused = [*AT_ONCE[:5], reply(500, id_=1), *AT_ONCE[6:]]
+    assert any(
+        line.startswith("PROD-X-01: job 1: worker_gateway: ")
+        for line in parity.compare(one, run(tmp_path / "b", [*TWICE, *refused]))[1]
+    )
+
+
 @pytest.mark.parametrize(
     ("facts", "said"),
     [
