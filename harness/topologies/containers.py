@@ -11,10 +11,12 @@ trust, and that the metadata server's address is not 169.254.169.254.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from docker.types import LogConfig
 from testcontainers.core.container import DockerContainer
@@ -33,6 +35,8 @@ from harness.topologies.berth import Berth, gateway_of
 from harness.topologies.configuration import LOCATION, PROJECT
 from harness.topologies.container import Container
 from harness.topologies.ground import Fakes, Running, Start
+
+T = TypeVar("T")
 
 CLOUD_TASKS = "cloudtasks.googleapis.com"
 METADATA = "metadata.google.internal"
@@ -56,6 +60,7 @@ class Dock:
         engine.use_ryuk_if_it_is_here(self.client)
         self._folder = engine.new_folder(owner)
         self._reaper = engine.Reaper(owner, self._folder)
+        self._making = ThreadPoolExecutor(thread_name_prefix="engine")
         self._berths: list[Berth] = []
         self._numbers = itertools.count(1)
 
@@ -63,7 +68,15 @@ class Dock:
         """A place for a system: one that was left in order, or a new one."""
         if self._berths:
             return self._berths.pop()
-        return Berth(self.client, self.labels, self._folder / str(next(self._numbers)))
+        folder = self._folder / str(next(self._numbers))
+        return self.make(lambda: Berth(self.client, self.labels, folder))
+
+    def make(self, make: Callable[[], T]) -> T:
+        """Have the engine make something, to the end: who interrupts us (Ctrl-C, a time-out) does not interrupt that.
+
+        Else the engine would finish something that nobody knows of, when the reaper has gone.
+        """
+        return self._making.submit(make).result()
 
     def leave(self, berth: Berth) -> None:
         """Give a place back: with a worker that waits there, for the next system; else it is taken away."""
@@ -79,6 +92,7 @@ class Dock:
 
     def close(self) -> None:
         """Take away what is left; a second call does nothing."""
+        self._making.shutdown()
         self.start_afresh()
         self._reaper.close()
 
@@ -183,7 +197,7 @@ class Containers:
             dns_search=["."],
             dns_opt=["timeout:1", "attempts:1"],
         )
-        made.start()
+        self._dock.make(made.start)
         container = Container(made.get_wrapped_container(), section.port, _on_line(what))
         self._aliases[container] = [what.role]
         if first_worker:
@@ -261,7 +275,7 @@ class Containers:
 
     def move_worker(self) -> str:
         """Let the worker's name lead to the gateway of another network, which is this machine as well."""
-        elsewhere = Network(docker_network_kw={"labels": self._dock.labels}).create()
+        elsewhere = self._dock.make(Network(docker_network_kw={"labels": self._dock.labels}).create)
         self._parts.callback(elsewhere.remove)
         address = gateway_of(self._dock.client, elsewhere)
         self.names.point(WORKER, address)
@@ -272,7 +286,8 @@ class Containers:
         """Let the storage be a file system of its own, of so many bytes. Before anything is in it."""
         self._berth.let_go()  # it knows the storage up to now
         options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size},mode=0777"}
-        volume = self._dock.client.volumes.create(driver_opts=options, labels=self._dock.labels)
+        create = functools.partial(self._dock.client.volumes.create, labels=self._dock.labels)
+        volume = self._dock.make(lambda: create(driver_opts=options))
         self._parts.callback(volume.remove)
         self._volume = volume.name
         self.storage.rmdir()

@@ -26,11 +26,11 @@ from testcontainers.core.config import testcontainers_config
 from harness.errors import Inconclusive, UsageError
 from harness.profile import Containers as Section
 from harness.profile import Profile
-from harness.topologies.reaper import OWNER, remove_all_of
+from harness.topologies.reaper import IN_ORDER, OWNER, remove_all_of
 
 _BUILD_WITHIN_S = 900
 _FOLDER = "dispatchcheck-dock-"
-_REAP_WITHIN_S = 30.0
+_REAP_WITHIN_S = 60.0
 _numbers = itertools.count(1)
 _ADVICE = (
     "--topology=containers needs a Docker engine on this machine. Start it (as root: dockerd, or systemctl start "
@@ -104,11 +104,13 @@ class Reaper:
         )
 
     def close(self) -> None:
-        """Let it do its work now, and wait until it has."""
+        """Let it do its work now, and wait until it has; nothing is being made any more."""
         assert self._process.stdin is not None
         if self._process.poll() is not None:
             return
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(IN_ORDER)
+            self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP_WITHIN_S)
 

@@ -14,13 +14,24 @@ import pytest
 
 from harness.clock import Deadline, wait
 from harness.tests.conftest import Project, alive, descendants
-from harness.tests.test_no_leftovers import _WAITS
 from harness.topologies import engine
 from harness.topologies.reaper import OWNER
 
 _GONE_WITHIN_S = 90
 _RUNS = 20
 _AT_ONCE = 4
+_WAITS = """
+    import threading
+    from pathlib import Path
+
+
+    @scenario("WAIT-01", requires=["PROD-01"])
+    def test_waits(prod: System) -> None:
+        '''Starts both containers and waits for ever.'''
+        prod.start()
+        Path("started").touch()
+        threading.Event().wait()
+"""
 # A run without pytest: makes everything that a scenario makes, says so, and ends as it is told on standard input.
 _RUN = """
 import sys
@@ -92,14 +103,19 @@ def test_kill_9_of_pytest_leaves_nothing(client: Any, project: Project, options:
     wait_until_nothing_is_left(client, pids)
 
 
-def test_ctrl_c_leaves_nothing(client: Any, project: Project) -> None:
+@pytest.mark.parametrize("count", [1, 2], ids=["while-it-starts", "while-it-runs"])
+def test_ctrl_c_leaves_nothing(client: Any, project: Project, count: int) -> None:
+    """With one container there is a call under way that makes another one: the engine goes on with that."""
     project.write("test_waits.py", _WAITS)
     process = project.start("--topology=containers")
-    pids = wait_for_containers(client, process, 2)
+    pids = wait_for_containers(client, process, count)
+    if count > 1:
+        started = project.folder / "started"
+        wait(lambda: started.exists() or None, Deadline(60), lambda: "the API is not ready")
 
     os.killpg(process.pid, signal.SIGINT)
 
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=100)
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert left_of(client, pids) == []
 
