@@ -20,6 +20,7 @@ from harness.topologies.reaper import OWNER
 _GONE_WITHIN_S = 90
 _RUNS = 20
 _AT_ONCE = 4
+_ENDS = ("in order", "killed", "killed while it stops", "killed before it starts", "interrupted")
 _WAITS = """
     import threading
     from pathlib import Path
@@ -34,6 +35,7 @@ _WAITS = """
 """
 # A run without pytest: makes everything that a scenario makes, says so, and ends as it is told on standard input.
 _RUN = """
+import signal
 import sys
 from pathlib import Path
 
@@ -43,6 +45,7 @@ from harness.model import Mode
 from harness.topologies.system import System
 from harness.topologies.workshop import Workshop
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder, image, when = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 workshop = Workshop(profile.load(Path("reference_impl/dispatchcheck.toml").resolve()), "containers", image=image)
 system = System(workshop.profile, Mode.PROD, folder, workshop=workshop, ledger=Ledger())
@@ -154,26 +157,33 @@ def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp
 
 
 def _start(folder: Path, image: str, number: int) -> subprocess.Popen[str]:
-    when = "before" if number % 4 == 3 else "after"
-    return subprocess.Popen(
-        [sys.executable, "-c", _RUN, str(folder), image, when],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(engine.__file__).parents[2],
-    )
+    when = "before" if number % len(_ENDS) == _ENDS.index("killed before it starts") else "after"
+    folder.mkdir()
+    with (folder / "errors").open("w") as errors:  # no pipe: the reaper has it too, and outlives the run
+        return subprocess.Popen(
+            [sys.executable, "-c", _RUN, str(folder), image, when],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=Path(engine.__file__).parents[2],
+        )
 
 
 def _end(process: subprocess.Popen[str], number: int) -> None:
-    """In turn: an orderly end, and a kill when all is running, while it stops, and before it is started."""
+    """End a run in one of the ways, in turn."""
+    how = _ENDS[number % len(_ENDS)]
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "made\n"
-    if number % 4 != 3:
+    if how != "killed before it starts":
         assert process.stdout.readline() == "started\n"
-    if number % 4 in {0, 2}:
+    if how in {"in order", "killed while it stops"}:
         process.stdin.write("stop\n")
         process.stdin.flush()
-    if number % 4 != 0:
+    if how == "interrupted":
+        process.send_signal(signal.SIGINT)
+    elif how != "in order":
         process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=100)
+    assert process.returncode == {"in order": 0, "interrupted": -signal.SIGINT}.get(how, -signal.SIGKILL)
