@@ -15,6 +15,7 @@ the dispatcher takes it up again later, from the first route on.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,6 +78,7 @@ class Assembler:
         background: Lane,
     ) -> None:
         self._settings = settings
+        self._not_given_back: deque[Record] = deque()
         self._store = store
         self._cloud_tasks = cloud_tasks
         self._worker = worker
@@ -88,6 +90,15 @@ class Assembler:
         """Take a stored job through the routes; returns soon, the rest goes on in the background."""
         run = _Run(record, deadline=time.monotonic() + self._settings.handover_max_s)
         self._guarded(run, lambda: self._first_step(run))
+
+    def give_back_again(self) -> None:
+        """Tell the store whom nobody looks after, where it could not be told before. Raises what the store raises.
+
+        Until it knows, it keeps this process's claim on such a job alive with all the others.
+        """
+        while self._not_given_back:
+            self._store.give_back(self._not_given_back[0], 0.0)
+            self._not_given_back.popleft()
 
     def _first_step(self, run: _Run) -> None:
         if self._settings.development:
@@ -200,5 +211,6 @@ class Assembler:
         events.emit(events.DEFERRED, run.job, reason=reason, detail=detail, delay_s=delay_s)
         try:
             self._store.give_back(run.record, delay_s)
-        except Exception as error:  # noqa: BLE001 — then the claim on the job runs out instead
+        except Exception as error:  # noqa: BLE001 — see `give_back_again`
             events.emit(events.STORE_FAILED, run.job, reason=type(error).__name__, detail=str(error))
+            self._not_given_back.append(run.record)

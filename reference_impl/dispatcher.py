@@ -86,6 +86,7 @@ class Dispatcher:
 
     def _tick(self) -> bool:
         """Do what there is to do; True when something is still open."""
+        self._assembler.give_back_again()
         if time.monotonic() - self._kept_at > self._store.lease_s / 4:
             self._store.keep_dispatches(self._name)
             self._kept_at = time.monotonic()

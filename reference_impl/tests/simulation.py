@@ -9,6 +9,7 @@ innermost process.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections import Counter
@@ -18,7 +19,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
-from reference_impl import effect, events, worker
+from reference_impl import dispatcher, effect, events, worker
 from reference_impl.assembler import Assembler
 from reference_impl.assembly import Media
 from reference_impl.breaker import Breaker
@@ -60,6 +61,7 @@ class Surprise(Enum):
     """What happens at a point."""
 
     CRASH = "the process dies"
+    FULL = "the database cannot be written this time"
     PAUSE = "the process stands still until its lease is over"
     DELIVER = "Cloud Tasks delivers a task, perhaps once more"
     LATE = "a direct call that was given up arrives"
@@ -121,6 +123,7 @@ class World:
         self._stack: list[str] = []
         self._patches = (
             patch.object(effect, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.advance)),
+            patch.object(dispatcher, "time", SimpleNamespace(monotonic=lambda: self.now)),
             patch.object(events, "_sink", _Silence()),
         )
         for replaced in self._patches:
@@ -147,18 +150,20 @@ class World:
         except Crash:
             self.apis[api] = None
             self.unanswered.append(job.job_id)
+        except OSError:
+            self.unanswered.append(job.job_id)
         else:
             self.accepted.append(job.job_id)
 
     def tick(self, api: int) -> None:
         """One round of an API's dispatcher."""
-        dispatcher = self.apis[api]
+        running = self.apis[api]
         name = f"api{api}"
-        if dispatcher is None or name in self._stack:  # a process cannot run while it stands still
+        if running is None or name in self._stack:  # a process cannot run while it stands still
             return
         try:
             with self._in(name):
-                dispatcher._tick()
+                running._try(running._tick)
         except Crash:
             self.apis[api] = None
 
@@ -191,8 +196,8 @@ class World:
         self.surprise(())
         self.cloud, self.wire = Cloud.FINE, Wire.FINE
         for _ in range(_MAX_HEALING_ROUNDS):
-            for api, dispatcher in enumerate(self.apis):
-                if dispatcher is None:
+            for api, running in enumerate(self.apis):
+                if running is None:
                     self.restart(api)
                 self.tick(api)
             for number in range(len(self.tasks)):
@@ -236,7 +241,10 @@ class World:
         self._surprises.remove((place, what))
         if what is Surprise.CRASH:
             raise Crash
-        if what is Surprise.PAUSE:
+        if what is Surprise.FULL:
+            if place.startswith("before "):
+                raise OSError(errno.ENOSPC, "no room in the database")
+        elif what is Surprise.PAUSE:
             self.advance(LEASE_S + 1)
         elif place not in IN_TRANSACTION and len(self._stack) < _MAX_DEPTH:
             if what is Surprise.DELIVER:
@@ -287,6 +295,8 @@ class World:
             return 0, b""
         except BadRequest as error:
             return error.status, b""
+        except OSError:  # as the server around the handler does
+            return 500, b""
         return response.status_code, bytes(response.body)
 
 

@@ -130,6 +130,23 @@ def test_histories_on_postgresql_end_well_too(postgres: Postgres) -> None:
     run(HISTORIES // 10, kind=OnPostgresql)
 
 
+def test_a_full_database_delays_a_job_and_no_more(tmp_path: Path) -> None:
+    """What the store could not be told, that nobody looks after the job any more, it is told later."""
+    world = World(tmp_path)
+    try:
+        full = Surprise.FULL
+        world.surprise([("before hand_over", full), ("before give_back", full), ("before claim", full)])
+        world.submit(0)
+        world.tick(0)
+        world.deliver(0)  # in vain: the worker's claim cannot be written either
+        world.purge()
+        world.heal()
+        world.check()
+        assert world.accepted
+    finally:
+        world.close()
+
+
 def claim_whatever(self: Store, job_id: str, route: str) -> Claim | None:
     """A claim that does not ask who holds the job."""
     record = self.find(job_id)
