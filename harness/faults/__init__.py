@@ -41,6 +41,7 @@ from harness.faults.containers import (
     WORKER_OUT_OF_MEMORY,
     WORKER_PARTITIONED,
     WORKER_REPLIES_VANISH,
+    WORKER_STORAGE_READ_ONLY,
 )
 from harness.faults.environment import (
     CLIENT_LIBRARY_MISSING,
@@ -184,6 +185,7 @@ __all__ = [
     "WORKER_STARTED_TWICE",
     "WORKER_STARTS_LATE",
     "WORKER_STARTS_WORK_LATE",
+    "WORKER_STORAGE_READ_ONLY",
     "WORKER_STRADDLES_THE_DEADLINE",
     "WORKER_SYN_DROPPED",
     "WORKER_TERMINATED",

@@ -132,6 +132,16 @@ STORAGE_FULL = Fault(
     means=Means.FULL_VOLUME,
     needs="containers",
 )
+WORKER_STORAGE_READ_ONLY = Fault(
+    "worker-storage-read-only",
+    Layer.PROCESS,
+    Party.WORKER,
+    Applied.NO,
+    Observed.ERROR,
+    "the kernel of the worker's host meets a bad block, and makes the volume read-only",
+    means=Means.READ_ONLY,
+    needs="containers",
+)
 WORKER_OUT_OF_MEMORY = Fault(
     "worker-out-of-memory",
     Layer.PROCESS,

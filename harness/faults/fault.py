@@ -74,6 +74,9 @@ class Means(enum.StrEnum):
     SMALL_PACKETS = "small packets"  # the kernel drops larger ones that the container sends (tbf)
     NETEM = "netem"  # the kernel delays or drops what the container sends (netem)
     FULL_VOLUME = "full volume"  # the storage is a small volume, and something else fills it
+    READ_ONLY = (
+        "read-only"  # the storage is mounted read-only over itself: nothing in it can be opened for writing
+    )
     MEMORY = "memory"  # something else in the container takes memory until its limit is reached
 
 

@@ -1,6 +1,7 @@
 """What the engine and the kernel can do to a container: how the faults that need containers are brought about.
 
-Source: tc-tbf(8), "packets larger than the bucket are dropped"; tc-netem(8); Docker Engine API 1.41.
+Source: tc-tbf(8), "packets larger than the bucket are dropped"; tc-netem(8); mount(2) and
+setns(2); Docker Engine API 1.41.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,27 @@ _MEMORY_LIMIT_MB = 192
 _TAKE_MEMORY = (
     "taken = []\nwhile True: taken.append(bytearray(1 << 20))"  # runs in the container, beside the server
 )
+# Runs on this machine, and then sees the files as the container does; the image needs no program for that.
+_MOUNT = """
+import ctypes, os, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+NEW_MOUNTS, READ_ONLY, REMOUNT, BIND, DETACH = 0x20000, 1, 32, 4096, 2
+
+
+def call(name, *arguments):
+    if getattr(libc, name)(*arguments) != 0:
+        sys.exit(f"{name}: {os.strerror(ctypes.get_errno())}")
+
+
+pid, how, place = sys.argv[1], sys.argv[2], sys.argv[3].encode()
+call("setns", os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), NEW_MOUNTS)
+if how == "read-only":
+    call("mount", place, place, None, BIND, None)
+    call("mount", None, place, None, BIND | REMOUNT | READ_ONLY, None)
+else:
+    call("umount2", place, DETACH)
+"""
 _NAMES = {
     Observed.ERROR: ("error", ""),
     Observed.GARBAGE: ("error", "NXDOMAIN"),
@@ -76,6 +99,8 @@ def strike(ground: Containers, fault: Fault, container: Container) -> None:
             _shape(container, "netem", *fault.netem.split())
         case Means.FULL_VOLUME:
             _fill(ground.storage / "ballast")
+        case Means.READ_ONLY:
+            _mount(ground, container, "read-only")
         case Means.MEMORY:
             _exhaust_memory(container)
         case _:
@@ -97,6 +122,8 @@ def undo(ground: Containers, fault: Fault, container: Container) -> None:
             _in_network_of(container, "tc", "qdisc", "del", "dev", "eth0", "root")
         case Means.FULL_VOLUME:
             (ground.storage / "ballast").unlink(missing_ok=True)
+        case Means.READ_ONLY:
+            _mount(ground, container, "as before")
         case _:
             pass
 
@@ -119,6 +146,12 @@ def _fill(file: Path) -> None:
                 ballast.write(b"\0" * size)
             except OSError:
                 size //= 2
+
+
+def _mount(ground: Containers, container: Container, how: str) -> None:
+    """Mount the storage over itself, read-only: what is open stays open, and nothing else can be written."""
+    if container.running:
+        _run(sys.executable, "-c", _MOUNT, str(container.pid), how, ground.values["storage"])
 
 
 def _exhaust_memory(container: Container) -> None:

@@ -51,6 +51,23 @@ def test_a_full_volume_costs_time_and_no_job(prod: System) -> None:
     outcome.must_have_one_effect()
 
 
+@scenario("NET-DISK-02", requires=["PROD-05", "ONCE-01"], topology="containers")
+def test_a_read_only_volume_costs_a_route_and_no_job(prod: System) -> None:
+    """The worker's volume turns read-only, and inline does the job; when it can be written again, the worker does."""
+    prod.start()
+    prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
+    prod.inject(faults.WORKER_STORAGE_READ_ONLY)
+    during = prod.assemble().settle()
+
+    prod.heal()
+    after = prod.assemble().settle()
+
+    during.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
+    during.must_have_one_effect(on=Route.INLINE)
+    after.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT)
+    after.must_have_one_effect(on=Route.WORKER_DIRECT)
+
+
 @scenario("NET-WORKERS-01", requires=["WORK-04", "ONCE-01"])
 def test_one_of_two_workers_dies_in_the_middle_of_a_job(prod: System) -> None:
     """Two workers stand behind one name, and the one that has the job dies: the other does it, once."""
