@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _MASK = "***"
+_WIDE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def print_table(report: Report) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    # Nothing is folded in a file or a pipe: half an address cannot be searched for.
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
     table = Table(box=box.SIMPLE, title=f"mode: {report.mode}", title_justify="left")
     for heading in ("variable", "from", "as written", "as understood", "meaning"):
         table.add_column(heading, overflow="fold")

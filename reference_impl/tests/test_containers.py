@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from reference_impl.settings import variables
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "reference_impl/Dockerfile").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "reference_impl/docker-compose.worker.yml").read_text(encoding="utf-8")
@@ -24,6 +26,35 @@ def test_the_compose_file_has_the_service_that_the_log_command_names() -> None:
     assert re.search(r"^services:\n  worker:$", COMPOSE, re.MULTILINE)
     assert "SERVICE: worker" in COMPOSE
     assert "TASKS_AUTH: ${TASKS_AUTH:?" in COMPOSE
+
+
+def test_the_compose_file_passes_on_what_concerns_a_worker() -> None:
+    passed = set(re.findall(r"^      ([A-Z_]+): ", COMPOSE, re.MULTILINE))
+    apis = {
+        "USE_WORKER_IN_DEV",
+        "GOOGLE_CLOUD_PROJECT",
+        "TASKS_LOCATION",
+        "TASKS_QUEUE",
+    }  # which routes there are
+    apis |= {
+        "TASKS_ENQUEUE_TIMEOUT_S",
+        "WORKER_CONNECT_TIMEOUT_S",
+        "WORKER_TIMEOUT_S",
+        "WORKER_BREAKER_S",
+    }  # calls
+    apis |= {
+        "HANDOVER_MAX_S",
+        "JOB_OVERDUE_S",
+        "DISPATCH_THREADS",
+        "BACKGROUND_THREADS",
+    }  # the dispatcher's work
+    elsewhere = {
+        "K_SERVICE",
+        "MEDIA_ROOT",
+        "ASSEMBLY_BYTES_PER_S",
+    }  # Cloud Run's, the image's, for slow disks and tests
+    names = {variable.name for _, variable in variables()}
+    assert passed - {"SERVICE", "BASE_IMAGE"} == names - apis - elsewhere
 
 
 @pytest.mark.parametrize("folder", ["reference_impl", "fake_services"])

@@ -14,10 +14,18 @@ import httpx
 import pytest
 
 from harness.clock import Deadline, wait
-from harness.topologies import episodes
+from harness.topologies import engine, episodes
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "s3cr3t"
+_PROJECT = "dispatchcheck-"
+SETTINGS = {
+    "WORKER_URL_BASE": "https://worker.example",
+    "TASKS_OIDC_SERVICE_ACCOUNT": "caller@project.iam.gserviceaccount.com",
+    "JOB_LEASE_S": "7",
+    "SHUTDOWN_GRACE_S": "9",
+    "STOP_GRACE_PERIOD": "13s",
+}
 FOLLOW = "{compose} -f docker-compose.worker.yml logs -f worker | grep --line-buffered assemble"
 
 
@@ -39,7 +47,8 @@ def at_a_shell(
     media = tmp_path / "media"
     media.mkdir()
     media.chmod(0o777)
-    project = f"dispatchcheck-{os.getpid()}"
+    _take_away_projects_of_the_dead(client)
+    project = _PROJECT + engine.new_owner().replace(".", "-")
     environment = {
         **os.environ,
         "COMPOSE_PROJECT_NAME": project,
@@ -47,6 +56,7 @@ def at_a_shell(
         "TASKS_AUTH": SECRET,
         "WORKER_PORT": "127.0.0.1:0",
         "MEDIA_DIR": str(media),
+        **SETTINGS,
     }
     assert client.images.get("dispatchcheck-reference").id == image
 
@@ -98,6 +108,41 @@ def test_the_worker_is_followed_while_it_assembles(
     assert "event=worker.assemble.done" in seen[1]
     manifest = next((tmp_path / "media").glob("episodes/*/assembled/*.json"))
     assert json.loads(manifest.read_text())["job_id"] == "job-compose-1"
+
+
+def test_what_is_set_at_the_shell_reaches_the_worker(
+    at_a_shell: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    up = at_a_shell("{compose} -f docker-compose.worker.yml up -d --no-build")
+    output, _ = up.communicate(timeout=100)
+    assert up.returncode == 0, output
+
+    show = (
+        "{compose} -f docker-compose.worker.yml exec -T worker python -m reference_impl.check_config --json"
+    )
+    shown, _ = at_a_shell(show).communicate(timeout=60)
+
+    report = json.loads(shown[shown.index("{") :])
+    understood = {row["name"]: row["parsed"] for row in report["variables"]}
+    assert understood["TASKS_OIDC_AUDIENCE"] == "https://worker.example/api/tasks/assemble"
+    assert understood["TASKS_OIDC_SERVICE_ACCOUNT"] == SETTINGS["TASKS_OIDC_SERVICE_ACCOUNT"]
+    assert float(understood["JOB_LEASE_S"]) == 7
+    assert float(understood["SHUTDOWN_GRACE_S"]) == 9
+    assert float(understood["ASSEMBLY_MAX_S"]) == 1800, "what is not set has the default"
+    assert not any("no_oidc_audience" in problem for problem in report["problems"])
+
+
+def _take_away_projects_of_the_dead(client: Any) -> None:
+    """What this test made, and was killed; the compose file is shipped, and knows nothing of owners."""
+    label = "com.docker.compose.project"
+    for collection, how in ((client.containers, {"all": True}), (client.networks, {})):
+        for each in collection.list(filters={"label": label}, **how):
+            labels = each.attrs.get("Labels") or each.attrs.get("Config", {}).get("Labels") or {}
+            name = labels.get(label, "")
+            if name.startswith(_PROJECT) and engine.is_of_the_dead(
+                name.removeprefix(_PROJECT).replace("-", ".")
+            ):
+                each.remove(**({"force": True, "v": True} if how else {}))
 
 
 def _answers(url: str) -> bool | None:
