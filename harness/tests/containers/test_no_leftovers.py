@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import ImageNotFound
 
 from harness.clock import Deadline, wait
-from harness.tests.conftest import Project, alive, descendants
+from harness.tests.conftest import ROOT, Project, alive, descendants
 from harness.topologies import engine
 from harness.topologies.reaper import OWNER
 
@@ -72,6 +78,11 @@ def left_of(client: Any, pids: list[int]) -> list[str]:
         ]
         found += [(label.get(OWNER, ""), f"{kind} {name}") for label, name in labels]
     return sorted(what for owner, what in found if owner.partition(".")[0] in owners)
+
+
+def nameless(client: Any) -> set[str]:
+    """The images that have no name, and of which no other one is made."""
+    return {each.id for each in client.images.list(filters={"dangling": True})}
 
 
 def wait_until_nothing_is_left(client: Any, pids: list[int]) -> None:
@@ -139,9 +150,61 @@ def test_the_next_run_cleans_up_where_the_reaper_was_killed_too(client: Any, pro
     assert left_of(client, pids) == []
 
 
+def test_the_layers_of_an_interrupted_build_go_with_the_next_one(client: Any, image: str) -> None:
+    with (Path(tempfile.gettempdir()) / f"dispatchcheck-images-{os.getuid()}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # no other build takes it away
+        recipe = io.BytesIO(f"FROM {image}\nLABEL test={uuid.uuid4()}".encode())
+        left, _ = client.images.build(fileobj=recipe, rm=True, forcerm=True)
+        assert left.id in nameless(client)
+
+    done = subprocess.run(
+        ["scripts/images", "reference"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert left.id not in nameless(client)
+    assert client.images.get("dispatchcheck-reference").id == image
+
+
+def test_an_interrupted_build_leaves_nothing(client: Any, tmp_path: Path) -> None:
+    """At the latest when the next one is made: the engine may still have been writing a layer."""
+    name = f"dispatchcheck-test-{uuid.uuid4()}"
+    copy = tmp_path / "reference_impl"
+    shutil.copytree(ROOT / "reference_impl", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "another.py").write_text(f"ID = {name!r}\n", encoding="utf-8")  # so that it is not built already
+    before = nameless(client)
+    process = subprocess.Popen(
+        ["scripts/images", "reference"],
+        cwd=ROOT,
+        env={**os.environ, "SOURCE": str(tmp_path), "REFERENCE_IMAGE": name},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with contextlib.suppress(TimeoutError):  # too quick to be seen: then it has ended in order
+        wait(
+            lambda: process.poll() is not None or nameless(client) - before or None, Deadline(60), lambda: ""
+        )
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+
+    process.wait(60)
+
+    def nothing_is_left() -> bool | None:
+        if nameless(client) <= before:
+            return True
+        subprocess.run(["scripts/images", "reference"], cwd=ROOT, capture_output=True, check=True)
+        return None
+
+    wait(nothing_is_left, Deadline(60), lambda: str(nameless(client) - before))
+    for tag in (name, f"{name}-build"):
+        with contextlib.suppress(ImageNotFound):
+            client.images.remove(tag)
+
+
 @pytest.mark.timeout(600)
 def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp_path: Path) -> None:
-    nameless = {each.id for each in client.images.list(filters={"dangling": True})}
+    before = nameless(client)
     pids: list[int] = []
     for first in range(0, _RUNS, _AT_ONCE):
         with contextlib.ExitStack() as stack:
@@ -153,7 +216,7 @@ def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp
                 pids.append(process.pid)
                 _end(process, number)
     wait_until_nothing_is_left(client, pids)
-    assert {each.id for each in client.images.list(filters={"dangling": True})} <= nameless
+    wait(lambda: True if nameless(client) <= before else None, Deadline(60), lambda: str(nameless(client)))
 
 
 def _start(folder: Path, image: str, number: int) -> subprocess.Popen[str]:
