@@ -242,12 +242,18 @@ class HttpClient:
     Args:
         tls: Context for https targets; None for the system's trust store.
         resolve: Maps a host name to an address, before DNS is asked; None when it does not know the name.
+        connect_within_s: How long a connection may take; None for as long as the system tries.
     """
 
     def __init__(
-        self, *, tls: ssl.SSLContext | None = None, resolve: Callable[[str], str | None] | None = None
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        resolve: Callable[[str], str | None] | None = None,
+        connect_within_s: float | None = None,
     ) -> None:
         self._tls = tls
+        self._connect_within_s = connect_within_s
         self._resolve = resolve
         self._idle: dict[tuple[str, str, int], list[_Connection]] = {}
         self._open: set[_Connection] = set()
@@ -324,13 +330,19 @@ class HttpClient:
         address = (self._resolve(host) if self._resolve is not None else None) or host
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_connection(
-                lambda: _Connection(self, key),
-                address,
-                port,
-                ssl=self._context() if scheme == "https" else None,
-                server_hostname=host if scheme == "https" else None,
+            async with asyncio.timeout(self._connect_within_s):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(self, key),
+                    address,
+                    port,
+                    ssl=self._context() if scheme == "https" else None,
+                    server_hostname=host if scheme == "https" else None,
+                )
+        except TimeoutError as error:
+            request.finish(
+                Failure("refused", str(error) or f"no connection within {self._connect_within_s} s")
             )
+            return
         except (OSError, UnicodeError) as error:  # refused, unreachable, unknown host, TLS; IDNA failures
             request.finish(Failure("refused", f"{type(error).__name__}: {error}"))
             return

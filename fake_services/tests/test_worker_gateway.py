@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from fake_services.faults import Fault
-from fake_services.worker_gateway import WorkerGateway
+from fake_services.worker_gateway import WorkerGateway, WorkerGatewayConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +62,13 @@ def test_a_dead_worker_is_a_502(gateway: WorkerGateway) -> None:
     gateway.set_upstream("http://127.0.0.1:1")
     assert httpx.get(gateway.url + "/x").status_code == 502
     assert last(gateway, "reply")["upstream_error"]
+
+
+def test_a_worker_that_takes_no_connection_is_a_502_after_a_while(host: Host, gateway: WorkerGateway) -> None:
+    impatient = host.start(WorkerGateway(WorkerGatewayConfig(upstream=gateway.url, connect_within_s=0.1)))
+    gateway.break_listener("syn_dropped")
+    assert httpx.get(impatient.url + "/x", timeout=30).status_code == 502
+    assert last(impatient, "reply")["upstream_error"] == "no connection within 0.1 s"
 
 
 def test_it_answers_any_status_without_forwarding(forwarding: WorkerGateway, target: Target) -> None:

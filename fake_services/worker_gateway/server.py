@@ -35,6 +35,7 @@ class WorkerGatewayConfig:
         host: Address on which it listens.
         port: 0 lets the system choose.
         control_port: Port of the control plane; 0 lets the system choose.
+        connect_within_s: How long a connection to the worker may take; then the request is answered 502, as by a proxy.
         body_limit_bytes: Larger requests are answered 413.
         journal_capacity: How many exchanges are kept.
     """
@@ -43,6 +44,7 @@ class WorkerGatewayConfig:
     host: str = "127.0.0.1"
     port: int = 0
     control_port: int = 0
+    connect_within_s: float = 3.0
     body_limit_bytes: int = 64 * 1024 * 1024
     journal_capacity: int = 100_000
 
@@ -90,7 +92,7 @@ class WorkerGateway(HttpFake):
         self.cut_off = False
         self._waiting_for_the_caller: set[int] = set()
         self._last_id = 0
-        self._client = HttpClient()
+        self._client = HttpClient(connect_within_s=self.config.connect_within_s)
         self._serving: dict[asyncio.Task[Answer], _Incoming] = {}
 
     # --- for the host --------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Container:
         self.made = made
         self.status: int | None = None
         self.out_of_memory = False
-        self._port = f"{port}/tcp"
+        self._port = port
         self.on_line = on_line
         self._rest = dict.fromkeys(_STREAMS.values(), b"")
         self._mark = f"\x1fend of what is written so far: {secrets.token_hex(16)}\x1f\n".encode()
@@ -89,11 +89,15 @@ class Container:
         return found
 
     def url(self, port: str) -> str:  # noqa: ARG002 - where it listens is not for the container to say
-        """Where it serves: at the port that the engine published; "" when there is none (any more)."""
+        """Where it serves: at its own address on its network; "" when it has none (any more).
+
+        No port is published: the engine's proxy would close what a partition leaves hanging.
+        """
         with contextlib.suppress(DockerException):
             self.made.reload()
-            for binding in self.made.ports.get(self._port) or []:
-                return f"http://{binding['HostIp']}:{binding['HostPort']}"
+            for network in self.made.attrs["NetworkSettings"]["Networks"].values():
+                if address := network["IPAddress"]:
+                    return f"http://{address}:{self._port}"
         return ""
 
     # -- what it writes ------------------------------------------------------------------------------------------

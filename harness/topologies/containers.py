@@ -188,8 +188,6 @@ class Containers:
             made.with_volume_mapping(env_file, f"{section.folder}/{self._profile.start.env_file}", "ro")
         if own is None:
             made.with_command([part.format_map(what.values) for part in what.command.command])
-        else:
-            made.ports = {f"{section.port}/tcp": ("127.0.0.1",)}  # type: ignore[dict-item]  # a port of its choice
         made.with_kwargs(
             labels=self._dock.labels,
             log_config=LOG,

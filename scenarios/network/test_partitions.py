@@ -10,7 +10,7 @@ from harness import Fault, Route, System, faults, scenario
 @scenario("NET-PARTITION-01", requires=["PROD-05", "ONCE-01", "ONCE-03"], topology="containers")
 def test_the_api_is_cut_off_while_the_worker_works(prod: System) -> None:
     """The API loses its network while the worker has its job: one effect, whoever ends it."""
-    prod.config.slow_assembly(seconds=1.0)
+    prod.config.slow_assembly(seconds=1.7)
     prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
     job = prod.assemble()
     prod.wait_for("worker.assemble.start", by="worker")
@@ -21,13 +21,14 @@ def test_the_api_is_cut_off_while_the_worker_works(prod: System) -> None:
     outcome = job.settle()
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", faults.API_PARTITIONED.reason)
     outcome.must_have_one_effect()
 
 
 @scenario("NET-PARTITION-02", requires=["PROD-05", "ONCE-01", "ONCE-03"], topology="containers")
 def test_the_worker_is_cut_off_and_works_on(prod: System) -> None:
     """The worker loses its network in the middle of a job and works on, and inline runs beside it: one effect."""
-    prod.config.slow_assembly(seconds=1.0)
+    prod.config.slow_assembly(seconds=1.7)
     prod.cloud_tasks.inject(faults.CLOUD_TASKS_UNAVAILABLE)
     job = prod.assemble()
     prod.wait_for("worker.assemble.start", by="worker")
@@ -38,6 +39,7 @@ def test_the_worker_is_cut_off_and_works_on(prod: System) -> None:
     outcome = job.settle()
 
     outcome.must_take(Route.CLOUD_TASKS.failed, Route.WORKER_DIRECT.failed, Route.INLINE)
+    outcome.must_log_the_reason("assemble.service.worker_direct_failed", faults.WORKER_PARTITIONED.reason)
     outcome.must_have_one_effect()
 
 
