@@ -25,7 +25,7 @@ from harness.topologies.reaper import OWNER
 
 _GONE_WITHIN_S = 90
 _RUNS = 20
-_AT_ONCE = 4
+_AT_ONCE = 2
 _ENDS = ("in order", "killed", "killed while it stops", "killed before it starts", "interrupted")
 _WAITS = """
     import threading
