@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,6 @@ import pytest
 from harness.clock import Deadline, wait
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# What starts the tests may ignore SIGINT, as a shell does for its background jobs, and children inherit that.
-_WITH_CTRL_C = (
-    "import signal, sys, pytest; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "sys.exit(pytest.main())"
-)
 _HEADER = """
 import pytest
 
@@ -31,11 +26,46 @@ from harness import Route, Setting, System, faults, scenario
 
 
 @dataclass
-class Project:
-    """A folder with scenarios of its own, run by a pytest process of its own against the reference."""
+class Commands:
+    """Commands that a test runs as a person does, where Ctrl-C works; what they write comes as text."""
 
     folder: Path
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    _started: list[subprocess.Popen[str]] = field(default_factory=list, init=False)
+
+    def begin(
+        self,
+        main: str,
+        *options: str,
+        cwd: Path,
+        variables: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+    ) -> subprocess.Popen[str]:
+        """Start Python with a command's main function, given as code, and return at once."""
+        # What starts the tests may ignore SIGINT, as a shell does for its background jobs, and children inherit that.
+        code = f"import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); {main}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *options],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """End what still runs, with all that it started."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+class Project(Commands):
+    """A folder with scenarios of its own, run by a pytest process of its own against the reference."""
 
     @property
     def run_folder(self) -> Path:
@@ -52,23 +82,18 @@ class Project:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start pytest and return at once."""
-        command = [sys.executable, "-c", _WITH_CTRL_C, "-q"]
+        words = ["-q"]
         for plugin, option in (("randomly", "--randomly-seed"), ("cacheprovider", "-o=cache_dir")):
-            command += [] if any(each.startswith(option) for each in options) else ["-p", f"no:{plugin}"]
-        command += [f"--profile={ROOT / 'reference_impl' / 'dispatchcheck.toml'}"]
-        command += [f"--run-folder={self.run_folder}", f"--basetemp={self.base}", *options, "scenarios"]
-        process = subprocess.Popen(
-            command,
+            words += [] if any(each.startswith(option) for each in options) else ["-p", f"no:{plugin}"]
+        words += [f"--profile={ROOT / 'reference_impl' / 'dispatchcheck.toml'}"]
+        words += [f"--run-folder={self.run_folder}", f"--basetemp={self.base}", *options, "scenarios"]
+        return self.begin(
+            "import pytest; sys.exit(pytest.main())",
+            *words,
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "", "CI": "1"},
+            variables={"PYTEST_ADDOPTS": "", "CI": "1"},
             stdin=subprocess.PIPE if "--pdb" in options else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
         )
-        self.started.append(process)
-        return process
 
     def run(self, *options: str) -> tuple[int, str]:
         """Run pytest to its end; its exit code and what it printed."""
@@ -107,14 +132,6 @@ class Project:
             lambda: f"wanted {count} processes, found {self.processes()}",
         )
 
-    def wait_until_gone(self, pids: list[int]) -> None:
-        """Wait until none of the processes exists."""
-        wait(
-            lambda: True if not any(alive(pid) for pid in pids) else None,
-            Deadline(15),
-            lambda: f"still there: {[pid for pid in pids if alive(pid)]}",
-        )
-
 
 def reference_profile() -> str:
     """The text of the reference's profile, with a source that holds wherever the text is put."""
@@ -129,6 +146,23 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+def wait_until_gone(pids: Collection[int]) -> None:
+    """Wait until none of the processes exists."""
+    wait(
+        lambda: True if not any(alive(pid) for pid in pids) else None,
+        Deadline(20),
+        lambda: f"still there: { {pid: command_of(pid) for pid in pids if alive(pid)} }",
+    )
+
+
+def command_of(pid: int) -> bytes:
+    """What the process was started with; nothing when it is gone."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def descendants(pid: int) -> list[int]:
@@ -165,7 +199,4 @@ def project(tmp_path: Path) -> Iterator[Project]:
     (tmp_path / "scenarios" / "requirements.toml").write_text(requirements, encoding="utf-8")
     made = Project(tmp_path)
     yield made
-    for process in made.started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    made.end()

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from harness.tests.conftest import Project, descendants
+from harness.tests.conftest import Project, descendants, wait_until_gone
 
 _WAITS = """
     import threading
@@ -31,7 +31,7 @@ def test_kill_9_of_pytest_leaves_no_process(project: Project, options: tuple[str
     os.kill(pytest_process.pid, signal.SIGKILL)
 
     assert pytest_process.wait(timeout=10) == -signal.SIGKILL
-    project.wait_until_gone(sorted(everything))
+    wait_until_gone(everything)
 
 
 def test_ctrl_c_leaves_no_process_and_is_no_pass(project: Project) -> None:
@@ -42,7 +42,7 @@ def test_ctrl_c_leaves_no_process_and_is_no_pass(project: Project) -> None:
     os.killpg(pytest_process.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
 
     assert pytest_process.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
-    project.wait_until_gone(sorted(everything))
+    wait_until_gone(everything)
     assert project.results["verdict"] == "INCONCLUSIVE"
     assert "the run was interrupted" in project.results["reasons"]
 

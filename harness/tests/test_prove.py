@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 
 from harness.clock import Deadline, wait
 from harness.proving import zoo
-from harness.tests.conftest import ROOT, alive, descendants
+from harness.tests.conftest import ROOT, Commands, command_of, descendants, wait_until_gone
 
 _MUTANTS = ROOT / "reference_impl" / "mutants"
 _NOTHING_IS_WRONG = """\
@@ -28,24 +27,20 @@ _NOTHING_IS_WRONG = """\
 +import threading  # with a comment
  import time
 """
-_WITH_CTRL_C = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from harness.cli import main"
-)
 _TWO_OF_DEV = (
     "scenarios/dev/test_worker_on.py::test_the_worker_assembles",
     "scenarios/dev/test_worker_on.py::test_the_console_shows_the_decision",
 )
 
 
-class Proof:
+class Proof(Commands):
     """One run of the command, on a zoo of its own."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
         self.zoo = folder / "zoo"
         self._out = folder / "out"
         (self.zoo / "equivalent").mkdir(parents=True)
-        self.started: list[subprocess.Popen[str]] = []
 
     def add(self, id_: str, **changes: str) -> None:
         """Put a mutant of the real zoo into this one, with changes to its head."""
@@ -65,18 +60,15 @@ class Proof:
 
     def start(self, *options: str) -> subprocess.Popen[str]:
         """Start the command and return at once."""
-        code = f"{_WITH_CTRL_C}; sys.exit(main())"
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, "prove", f"--zoo={self.zoo}", f"--out={self._out}", *options],
+        return self.begin(
+            "from harness.cli import main; sys.exit(main())",
+            "prove",
+            f"--zoo={self.zoo}",
+            f"--out={self._out}",
+            *options,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
+            variables={"COLUMNS": "200"},
         )
-        self.started.append(process)
-        return process
 
     def run(self, *options: str) -> tuple[int, str]:
         """Run the command to its end; its exit code and what it printed."""
@@ -98,10 +90,7 @@ class Proof:
 def proof(tmp_path: Path) -> Iterator[Proof]:
     made = Proof(tmp_path)
     yield made
-    for process in made.started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    made.end()
 
 
 def test_mutants_are_killed_for_the_stated_reason_and_variants_are_left_alone(proof: Proof) -> None:
@@ -220,7 +209,7 @@ def test_ctrl_c_leaves_no_process_and_a_matrix_that_says_so(proof: Proof) -> Non
     output, _ = process.communicate(timeout=30)
 
     assert process.returncode == 2, output
-    _wait_until_gone(everything)
+    wait_until_gone(everything)
     (row,) = proof.matrix["mutants"]
     assert (row["verdict"], row["problem"]) == ("not judged", "the proof was cut off")
     assert not proof.matrix["complete"]
@@ -234,7 +223,7 @@ def test_kill_9_leaves_no_process(proof: Proof) -> None:
 
     process.kill()
 
-    _wait_until_gone(everything)
+    wait_until_gone(everything)
     assert proof.verdicts() == {"no-deadline-for-cloud-tasks": "not judged"}
 
 
@@ -242,7 +231,7 @@ def test_a_judge_that_dies_is_the_harness_broken(proof: Proof) -> None:
     proof.add("no-deadline-for-cloud-tasks", scenarios="[PROD-FALLBACK-08]")
     process = proof.start("-j", "1", "scenarios/prod/test_fallback.py")
     _wait_for_servers(process.pid)
-    (judge,) = [pid for pid in descendants(process.pid) if b"--serve=" in _command(pid)]
+    (judge,) = [pid for pid in descendants(process.pid) if b"--serve=" in command_of(pid)]
 
     os.kill(judge, signal.SIGKILL)
     output, _ = process.communicate(timeout=30)
@@ -267,7 +256,7 @@ def _wait_for_servers(pid: int) -> list[int]:
         below = descendants(pid)
         return below if sum(map(_is_a_server, below)) >= 2 else None
 
-    return wait(found, Deadline(60), lambda: f"{[_command(p)[:80] for p in descendants(pid)]}")
+    return wait(found, Deadline(60), lambda: f"{[command_of(p)[:80] for p in descendants(pid)]}")
 
 
 def _is_a_server(pid: int) -> bool:
@@ -276,18 +265,3 @@ def _is_a_server(pid: int) -> bool:
         return (Path("/proc") / str(pid) / "cwd").readlink().name in {"api", "worker"}
     except OSError:
         return False
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _wait_until_gone(pids: list[int]) -> None:
-    wait(
-        lambda: True if not any(alive(pid) for pid in pids) else None,
-        Deadline(20),
-        lambda: f"still there: {[_command(pid) for pid in pids if alive(pid)]}",
-    )
