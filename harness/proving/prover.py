@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.evidence import write_text
 from harness.model import Verdict
-from harness.proving import trials
+from harness.proving import scratch, trials
 from harness.proving.judges import Collected, Gone, Judge, Said
 from harness.proving.trials import MutantTrial, Trial, VariantTrial
 from harness.proving.zoo import Zoo
@@ -82,10 +81,7 @@ class Prover:
             UsageError: a patch does not fit, or names a scenario that does not exist.
             Gone: the scenarios cannot be collected.
         """
-        with (
-            tempfile.TemporaryDirectory(prefix="dispatchcheck-prove-") as scratch,
-            self._judges(Path(scratch)) as judges,
-        ):
+        with scratch.folder() as folder, self._judges(folder) as judges:
             self.tests = judges[0].tests()
             self._check()
             self.trials = [MutantTrial(m, self.tests, self._plan.full) for m in self._plan.zoo.mutants]
@@ -97,11 +93,11 @@ class Prover:
         return self._keep()
 
     @contextlib.contextmanager
-    def _judges(self, scratch: Path) -> Iterator[Sequence[Judge]]:
+    def _judges(self, folder: Path) -> Iterator[Sequence[Judge]]:
         judges: list[Judge] = []
         try:
             judges += (
-                Judge(self._plan.root, scratch / f"judge-{n}", self._plan.scenarios)
+                Judge(self._plan.root, folder / f"judge-{n}", self._plan.scenarios)
                 for n in range(self._plan.at_once)
             )
             yield judges

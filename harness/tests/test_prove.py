@@ -40,6 +40,8 @@ class Proof(Commands):
         super().__init__(folder)
         self.zoo = folder / "zoo"
         self._out = folder / "out"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir()
         (self.zoo / "equivalent").mkdir(parents=True)
 
     def add(self, id_: str, **changes: str) -> None:
@@ -67,7 +69,7 @@ class Proof(Commands):
             f"--out={self._out}",
             *options,
             cwd=ROOT,
-            variables={"COLUMNS": "200"},
+            variables={"COLUMNS": "200", "TMPDIR": str(self.temporary)},
         )
 
     def run(self, *options: str) -> tuple[int, str]:
@@ -216,7 +218,7 @@ def test_ctrl_c_leaves_no_process_and_a_matrix_that_says_so(proof: Proof) -> Non
     assert "(incomplete)" in output
 
 
-def test_kill_9_leaves_no_process(proof: Proof) -> None:
+def test_kill_9_leaves_no_process_and_a_folder_that_the_next_one_removes(proof: Proof) -> None:
     proof.add("no-deadline-for-cloud-tasks", scenarios="[PROD-FALLBACK-08]")
     process = proof.start("-j", "1", "scenarios/prod/test_fallback.py")
     everything = _wait_for_servers(process.pid)
@@ -225,6 +227,9 @@ def test_kill_9_leaves_no_process(proof: Proof) -> None:
 
     wait_until_gone(everything)
     assert proof.verdicts() == {"no-deadline-for-cloud-tasks": "not judged"}
+    assert len(list(proof.temporary.glob("dispatchcheck-prove-*"))) == 1
+    proof.run("-j", "1", "scenarios/nowhere")
+    assert list(proof.temporary.glob("dispatchcheck-prove-*")) == []
 
 
 def test_a_judge_that_dies_is_the_harness_broken(proof: Proof) -> None:
