@@ -53,7 +53,7 @@ class _Now(Runner):
 
 
 class Here:
-    """The runner, with what it takes over only while cells run: standard output, the alarm and the path."""
+    """The runner, with what it takes over only while cells run: standard output, the alarm, the path and httpx."""
 
     def __init__(self) -> None:
         self.profile = profile.load(_PROFILE, source=ROOT)
@@ -62,16 +62,22 @@ class Here:
         self._streams, self._alarm = (sys.stdout, sys.stderr), signal.getsignal(signal.SIGALRM)
         sys.stdout, sys.stderr, _, sys.path[:] = before
         signal.signal(signal.SIGALRM, before[2])
+        self._http = self._runner._world._router
+        self._http.stop(
+            clear=False, reset=False
+        )  # other tests of this process, in any order, ask real servers
 
     def run(self, cells: Iterable[Cell]) -> list[tuple[Cell, Conduct]]:
         """Run cells, and say what came of each."""
         alarm = signal.signal(signal.SIGALRM, self._alarm)
+        self._http.start()
         self._runner.running = True
         try:
             with contextlib.redirect_stdout(self._streams[0]), contextlib.redirect_stderr(self._streams[1]):
                 return [(at, self._runner.run(at)) for at in cells]
         finally:
             self._runner.running = False
+            self._http.stop(clear=False, reset=False)
             signal.signal(signal.SIGALRM, alarm)
 
 
