@@ -179,7 +179,6 @@ def _take_on(argv: list[str], env: dict[str, str]) -> None:
     sys.argv = [argv[2], *argv[3:]]
     extra = [entry for entry in env.get("PYTHONPATH", "").split(os.pathsep) if entry]
     sys.path[:] = [os.getcwd(), *extra, *sys.path]  # noqa: PTH109 - as above
-    importlib.invalidate_caches()
 
 
 def _text_stream(fd: int, *, errors: str, unbuffered: bool) -> io.TextIOWrapper:
