@@ -20,8 +20,6 @@ from testcontainers.core.network import Network
 from harness.errors import HarnessError
 from harness.topologies.container import Container
 
-_ENDS_WITHIN_S = 10.0
-
 
 class Berth:
     """One such place.
@@ -95,7 +93,6 @@ def end(container: Container) -> None:
     """End a container whose last words nobody wants to hear."""
     container.on_line = lambda *_: None
     container.stop(0.0)
-    container.wait(_ENDS_WITHIN_S)
 
 
 def new_secret() -> str:

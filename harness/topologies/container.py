@@ -29,6 +29,7 @@ from harness.errors import HarnessError
 _STREAMS = {1: "stdout", 2: "stderr"}
 _HEADER = struct.Struct(">BxxxL")
 _MARK_WITHIN_S = 5.0
+_KILLED_WITHIN_S = 30.0  # until the engine says that it has ended, and what it wrote last is there
 _KILLED = 128
 
 
@@ -225,9 +226,9 @@ class Container:
         asked = self.wait(timeout_s) is not None
         if not asked:
             self.send(signal.SIGKILL)
-            self.wait(timeout_s)
-        self.drained(timeout_s)
-        self._reader.join(timeout_s)
+            self.wait(_KILLED_WITHIN_S)
+        self.drained(_KILLED_WITHIN_S)
+        self._reader.join(_KILLED_WITHIN_S)
         return asked
 
     def limit_files(self, limit_bytes: int | None) -> None:

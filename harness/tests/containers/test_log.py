@@ -107,8 +107,10 @@ def test_a_line_that_cannot_be_recorded_is_no_silence(run: Run) -> None:
 
 def test_its_end_says_what_ended_it_and_takes_it_away(run: Run, client: Any) -> None:
     failed, _ = run("raise SystemExit(3)")
-    killed, _ = run("import time; time.sleep(100)")
+    killed, lines = run("import time; print('up', flush=True); time.sleep(100)")
     assert failed.wait(30) == 3
+    # Before, it may still be the engine's own program, which SIGTERM ends.
+    wait(lambda: _has(lines, ("stdout", "up")), Deadline(30), lambda: str(lines))
     assert killed.stop(0.1) is False
     assert killed.status == -9
     assert not failed.running
