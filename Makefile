@@ -6,9 +6,14 @@ STAMP := .venv/.made-from-lock
 # A run starts hundreds of processes: our modules are compiled once, and not by each of them.
 export PYTHONDONTWRITEBYTECODE :=
 
-# What runs in containers, and how much of it at once: a scenario waits as long as it computes.
-CONTAINERS := scenarios/prod scenarios/dev scenarios/network harness/tests/containers
+# What runs in containers and in processes alike, in containers only, and how much of it at once: a scenario waits as long
+# as it computes. The one clock: whether a process in a container sees another time.
+IN_BOTH := scenarios/prod scenarios/dev \
+  scenarios/once/test_processes.py::test_the_clock_of_the_api_steps_back_in_the_middle_of_a_job
+CONTAINERS := $(IN_BOTH) scenarios/network harness/tests/containers
 CONTAINERS_AT_ONCE := 3
+# The run in processes that the one in containers is compared with; without one, the same suites are run for that.
+COMPARED_WITH :=
 
 .PHONY: verify test check tools images containers clean lock help architecture soak stability prove mutation
 .DEFAULT_GOAL := help
@@ -45,10 +50,12 @@ test: check tools ## everything but containers: checks, all tests, all scenarios
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-containers: $(STAMP) tools ## the suites from the image that is shipped, in containers (starts an engine if none runs)
+containers: $(STAMP) tools ## the suites from the image that is shipped, in containers (as root; starts an engine if none runs)
 	@scripts/container-engine
-	rm -rf reports/out/containers
+	rm -rf reports/out/containers reports/out/compared
 	$(BIN)/python -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers --run-folder=reports/out/containers $(CONTAINERS)
+	$(if $(COMPARED_WITH),,$(BIN)/python -m pytest -n auto --run-folder=reports/out/compared $(IN_BOTH))
+	$(BIN)/dispatchcheck report parity $(or $(COMPARED_WITH),reports/out/compared) reports/out/containers
 
 images: $(STAMP) ## the images of the reference dispatcher and of the fakes (needs Docker; see CONTRIBUTING.md)
 	@scripts/images
