@@ -31,6 +31,16 @@ class TestBreaker:
     def test_it_stays_closed_for_what_costs_nothing(self, breaker: Breaker) -> None:
         assert [breaker.call(lambda: REFUSED) for _ in range(2)] == [REFUSED, REFUSED]
 
+    def test_until_something_was_costly_nobody_waits_for_another(self, breaker: Breaker) -> None:
+        meanwhile: list[Attempt | None] = []
+
+        def slow() -> Attempt:
+            meanwhile.append(breaker.call(lambda: FINE))
+            return FINE
+
+        assert breaker.call(slow) is FINE
+        assert meanwhile == [FINE]
+
     def test_a_time_out_opens_it_for_one_window(self, breaker: Breaker, now: list[float]) -> None:
         assert breaker.call(lambda: TIMED_OUT) is TIMED_OUT
         now[0] = 9.9
