@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reference_impl import tasks_client
+from reference_impl import events, tasks_client
 from reference_impl.assembler import Assembler
 from reference_impl.breaker import Breaker
 from reference_impl.job import Job
 from reference_impl.lanes import Lane
+from reference_impl.log_format import LogSink
 from reference_impl.routes import Attempt, Verdict
 from reference_impl.store import Store
 from reference_impl.tests.processes import parse_event
@@ -245,6 +248,74 @@ def test_a_job_without_an_end_goes_back_to_the_store(bench: Callable[..., Bench]
     assert it.store.unsettled()
 
 
+def test_each_failure_is_logged_with_all_that_is_known_of_it(bench: Callable[..., Bench]) -> None:
+    forbidden = Attempt(Verdict.REJECTED, "permission-denied", "no role", permanent=True)
+    failed = Attempt(Verdict.REJECTED, "os-error", "disk full")
+    it = bench(cloud_tasks=StandIn(forbidden), worker=StandIn(LOST), inline=StandIn(failed))
+    job = {"episode_id": "ep1", "job_id": "j1", "correlation_id": "c1"}
+    assert [parse_event(line) for line in it.run()] == [
+        {"event": "assemble.service.checking_cloud_tasks"} | job,
+        {"event": "assemble.service.cloud_tasks_check"} | job | {"enabled": "true", "reason": "configured"},
+        {"event": "tasks.cloud.enqueue_failed"}
+        | job
+        | {"reason": "permission-denied", "detail": "no role", "permanent": "true", "verdict": "rejected"},
+        {"event": "assemble.service.trying_worker_direct"}
+        | job
+        | {"url": "https://w.example/api/tasks/assemble"},
+        {"event": "assemble.service.worker_direct_failed"}
+        | job
+        | {"reason": "connection-reset", "detail": "after sending", "verdict": "ambiguous"},
+        {"event": "assemble.service.falling_back_to_inline"} | job | {"reason": "connection-reset"},
+        {"event": "assemble.service.deferred"}
+        | job
+        | {"reason": "os-error", "detail": "disk full", "delay_s": "1.0"},
+    ]
+
+
+def test_success_is_logged_with_what_proves_it(bench: Callable[..., Bench]) -> None:
+    enqueued = parse_event(bench().run("j1")[-1])
+    assert (enqueued["job_id"], enqueued["already_exists"]) == ("j1", "false")
+    again = parse_event(
+        bench(cloud_tasks=StandIn(Attempt(Verdict.DELIVERED, "already-exists"))).run("j2")[-1]
+    )
+    assert (again["event"], again["already_exists"]) == ("tasks.cloud.enqueued", "true")
+    called = parse_event(bench(cloud_tasks=StandIn(REFUSED)).run("j3")[-1])
+    assert (called["job_id"], called["status"]) == ("j3", "200")
+
+
+@pytest.mark.parametrize(("failure", "severity"), [(FORBIDDEN, "ERROR"), (REFUSED, "WARNING")])
+def test_what_only_a_person_can_mend_is_an_error(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, failure: Attempt, severity: str
+) -> None:
+    monkeypatch.setattr(events, "_sink", LogSink(json_lines=True))
+    entries = [json.loads(line) for line in bench(cloud_tasks=StandIn(failure)).run()]
+    assert [e["severity"] for e in entries if e["event"] == "tasks.cloud.enqueue_failed"] == [severity]
+
+
+def test_a_job_that_cannot_be_given_back_is_given_back_later(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
+
+    def unreachable(*_: object) -> bool:
+        raise OSError("no database")
+
+    with monkeypatch.context() as without_store:
+        without_store.setattr(it.store, "give_back", unreachable)
+        for job_id in ("j1", "j2"):
+            said = parse_event(it.run(job_id)[-1])
+            assert (said["event"], said["job_id"]) == ("store.failed", job_id)
+            assert (said["reason"], said["detail"]) == ("OSError", "no database")
+        with pytest.raises(OSError, match="no database"):
+            it._assembler.give_back_again()
+    assert it.store.take_due("me", 2, 60) == [], "they still count as looked after"
+
+    it._assembler.give_back_again()
+    it._assembler.give_back_again()  # there is nothing left to tell
+    assert {record.job.job_id for record in it.store.take_due("me", 2, 60)} == {"j1", "j2"}
+    assert capsys.readouterr().out == ""
+
+
 def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench]) -> None:
     it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
     assert parse_event(it.run()[-1]) == {
@@ -287,8 +358,39 @@ def test_a_job_confirmed_long_ago_without_effect_goes_on_with_the_worker(
     (record,) = store.take_due("me", 1, -1)
     it._assembler.dispatch(record)
     assert it.lane.drain(10)
-    assert names(capsys.readouterr().out.splitlines()) == ["assemble.service.overdue", *DIRECT]
+    lines = capsys.readouterr().out.splitlines()
+    assert names(lines) == ["assemble.service.overdue", *DIRECT]
+    assert parse_event(lines[0])["job_id"] == "j1"
+    assert parse_event(lines[0])["reason"] == "no-effect-after-handover"
     assert it.cloud_tasks.asked == ["j1"]
+
+
+def test_what_was_tried_before_a_job_was_confirmed_is_not_forgotten(
+    bench: Callable[..., Bench], store: Store
+) -> None:
+    it = bench(cloud_tasks=StandIn(REFUSED))
+    it.run()
+    (record,) = store.take_due("me", 1, -1)
+    it._assembler.dispatch(record)
+    assert it.lane.drain(10)
+    assert it.state() == (True, ("cloud_tasks",))
+
+
+@pytest.mark.parametrize(("dispatches", "delay_s"), [(1, 1.0), (6, 32.0), (7, 60.0), (5_000, 60.0)])
+def test_the_wait_of_a_deferred_job_is_bounded(
+    bench: Callable[..., Bench],
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    dispatches: int,
+    delay_s: float,
+) -> None:
+    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
+    asked: list[float] = []
+    monkeypatch.setattr(store, "give_back", lambda _, delay_s: asked.append(delay_s))
+    store.add(Job("j1", "ep1", "c1"))
+    (record,) = store.take_due("me", 1, 60)
+    it._assembler.dispatch(replace(record, dispatches=dispatches))
+    assert asked == [delay_s]
 
 
 class TestDevelopment:
