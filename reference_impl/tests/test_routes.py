@@ -91,6 +91,16 @@ class TestCloudTasks:
         assert "schedule_time" not in task
         assert not task.http_request.oidc_token.service_account_email
 
+    @pytest.mark.parametrize(
+        ("longest", "deadline_s"), [("1", 15), ("14.2", 15), ("20.2", 21), ("1799.2", 1800), ("1800", 1800)]
+    )
+    def test_cloud_tasks_waits_as_long_as_an_assembly_may_take_within_its_own_bounds(
+        self, stub: CloudTasksStub, settings: Callable[..., Settings], longest: str, deadline_s: int
+    ) -> None:
+        configured = settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET, ASSEMBLY_MAX_S=longest)
+        assert CloudTasksRoute(configured).attempt(JOB, 5.0).delivered
+        assert stub.requests[0].task.dispatch_deadline.seconds == deadline_s
+
     def test_a_token_is_asked_for_when_configured(
         self, stub: CloudTasksStub, settings: Callable[..., Settings]
     ) -> None:
@@ -109,6 +119,7 @@ class TestCloudTasks:
         assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, code.lower().replace("_", "-"))
         assert attempt.permanent == (code in PERMANENT_CODES)
         assert "told to fail" in attempt.detail
+        assert not attempt.costly
 
     @pytest.mark.parametrize("code", AMBIGUOUS_CODES)
     def test_other_errors_are_ambiguous(
@@ -131,6 +142,7 @@ class TestCloudTasks:
         stub.troubles = [Trouble(hang_s=30)]
         attempt = route.attempt(JOB, 0.3)
         assert (attempt.verdict, attempt.reason) == (Verdict.AMBIGUOUS, "deadline-exceeded")
+        assert attempt.costly
 
     def test_a_refused_connection_is_certain_and_the_next_job_connects_again(
         self, stub: CloudTasksStub, route: CloudTasksRoute
