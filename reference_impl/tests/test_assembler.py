@@ -411,7 +411,14 @@ class TestDevelopment:
             "DEV MODE: Sending /api/tasks/assemble to worker server at "
             "https://assemble.example/api/tasks/assemble"
         )
-        assert parse_event(event)["event"] == "tasks.dev.worker_dispatched"
+        assert parse_event(event) == {
+            "event": "tasks.dev.worker_dispatched",
+            "episode_id": "ep1",
+            "job_id": "j1",
+            "correlation_id": "c1",
+            "url": "https://assemble.example/api/tasks/assemble",
+            "status": "200",
+        }
         assert (it.cloud_tasks.asked, it.worker.asked, it.inline.asked) == ([], ["j1"], [])
 
     @pytest.mark.parametrize(
@@ -442,8 +449,10 @@ class TestDevelopment:
     ) -> None:
         it = bench(DEVELOPMENT, worker=StandIn(failure))
         *_, event, start = it.run()
-        assert parse_event(event)["event"] == "tasks.dev.worker_failed"
-        assert parse_event(event)["reason"] == failure.reason
+        said = parse_event(event)
+        assert (said["event"], said["job_id"]) == ("tasks.dev.worker_failed", "j1")
+        assert (said["reason"], said["verdict"]) == (failure.reason, failure.verdict)
+        assert said.get("detail", "") == failure.detail
         assert start == "DEV MODE assemble start for episode ep1"
         assert (it.worker.asked, it.inline.asked) == (["j1"], ["j1"])
         assert it.state() == (True, ("worker_direct",))
@@ -473,6 +482,7 @@ class TestDevelopment:
         tasks_client._dispatch_local_task("/api/tasks/assemble", Job("j", "e", "c"), odd, StandIn(YES))  # type: ignore[arg-type]
         out = capsys.readouterr().out
         assert len(out.splitlines()) == 9
+        assert r"USE_WORKER_IN_DEV='true\nevent=forged' (parsed=False)" in out
         assert "pw" not in out
 
 

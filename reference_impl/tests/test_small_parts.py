@@ -101,6 +101,12 @@ class TestLane:
         assert lane.drain(10)
         assert lane.free == 2
 
+    def test_its_threads_bear_its_name_and_keep_no_process_alive(self) -> None:
+        lane, seen = Lane("test", 1), list[threading.Thread]()
+        assert lane.submit(lambda: seen.append(threading.current_thread()))
+        assert lane.drain(10)
+        assert [(thread.name, thread.daemon) for thread in seen] == [("test", True)]
+
     def test_a_process_without_a_thread_left_is_a_full_lane(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def cannot(_: threading.Thread) -> None:
             raise RuntimeError("can't start new thread")
