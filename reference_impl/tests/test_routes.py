@@ -180,6 +180,23 @@ class TestCloudTasks:
             True,
         )
 
+    def test_a_client_that_could_not_be_built_is_built_for_the_next_job_and_kept(
+        self, stub: CloudTasksStub, settings: Callable[..., Settings]
+    ) -> None:
+        outcomes: list[Exception | None] = [OSError("no metadata server"), None]
+
+        def build() -> Any:
+            outcome = outcomes.pop(0)
+            if outcome is not None:
+                raise outcome
+            return connect()
+
+        route = CloudTasksRoute(settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET), build)
+        attempts = [route.attempt(Job(f"j{number}", "e1", "c1"), 5.0) for number in range(3)]
+        assert [attempt.reason for attempt in attempts] == ["client-unavailable", "created", "created"]
+        assert "no metadata server" in attempts[0].detail
+        assert len(stub.tasks) == 2
+
     def test_a_library_that_cannot_be_imported_is_a_failed_route(
         self, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
     ) -> None:
