@@ -14,13 +14,13 @@ from harness.faults import Fault, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
 
-AT_ONCE = 2
+AT_ONCE = 3
 """How many scenarios a processor is given."""
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """``-n auto`` with nothing but scenarios: twice as many processes as there are processors."""
+    """``-n auto`` with nothing but scenarios: three times as many processes as there are processors."""
     if not only_scenarios(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     return AT_ONCE * len(os.sched_getaffinity(0))

@@ -28,12 +28,12 @@ def at_once(*arguments: str) -> int | None:
     return pace.pytest_xdist_auto_num_workers(cast("Any", SimpleNamespace(args=list(arguments))))
 
 
-def test_scenarios_alone_are_given_twice_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenarios_alone_are_given_three_times_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6})
 
-    assert at_once("scenarios") == 6
-    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == 6
+    assert at_once("scenarios") == 9
+    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == 9
 
 
 def test_other_tests_are_given_as_many_as_pytest_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
