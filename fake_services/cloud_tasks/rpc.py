@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf import json_format
@@ -49,10 +49,12 @@ class Caller:
     Attributes:
         transport: "grpc" or "rest".
         metadata: gRPC metadata or HTTP headers.
+        waited_s: How long a fault has held the call back before its effect; 0 for none.
     """
 
     transport: str
     metadata: Sequence[tuple[str, str | bytes]]
+    waited_s: float = 0.0
 
 
 class NeverAnswer(Exception):  # noqa: N818  # an instruction to the transport, not an error
@@ -182,13 +184,15 @@ class Rpcs:
     async def _apply_late(
         self, method: Method, raw: bytes, caller: Caller, fault: Fault, given_up: asyncio.Event
     ) -> Message:
+        came_s = time.monotonic()
         with self.hanging if fault.late else contextlib.nullcontext():
             if fault.late:
                 await given_up.wait()
             self.held_back += 1  # before it stops hanging: it is always one of the two
         try:
             await asyncio.sleep(fault.delay_s)
-            return self._apply(method, raw, caller, fault)
+            held_back = replace(caller, waited_s=time.monotonic() - came_s)
+            return self._apply(method, raw, held_back, fault)
         finally:
             self.held_back -= 1
 
@@ -306,6 +310,7 @@ def _fields_of(  # noqa: PLR0917  # LazyFields passes them on by position
         "observed": observed,
         "task": task,
         "fault": fault,
+        **({"waited_s": caller.waited_s} if caller.waited_s else {}),
     }
 
 

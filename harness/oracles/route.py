@@ -43,11 +43,16 @@ def from_wire(
     """
     replies = {o.fields["id"]: o for o in observations if o.source == "worker_gateway" and o.kind == "reply"}
     sent = tasks_sent(observations) if sent is None else sent
-    seen: list[tuple[int, Step]] = []
+    seen: list[tuple[float, Step]] = []
     for o in observations:
         if o.kind == "rpc" and o.fields["method"] == "CreateTask":
             accepted = (o.fields["code"], o.fields["observed"]) in _TASK_IS_THERE
-            seen.append((o.seq, Route.CLOUD_TASKS.served if accepted else Route.CLOUD_TASKS.failed))
+            seen.append(
+                (
+                    _when_it_came(o, observations),
+                    Route.CLOUD_TASKS.served if accepted else Route.CLOUD_TASKS.failed,
+                )
+            )
         elif o.kind == "request" and not delivered_by_cloud_tasks(o, sent):
             reply = replies.get(o.fields["id"])
             seen.append(
@@ -55,6 +60,17 @@ def from_wire(
             )
     seen += [(effect.seq, Route.INLINE.served) for effect in effects if effect.role == "api"]
     return tuple(step for _, step in sorted(seen, key=lambda pair: pair[0]))
+
+
+def _when_it_came(call: Observation, observations: Sequence[Observation]) -> float:
+    """Where a call belongs among the observations: one that was held back is recorded only with its effect.
+
+    By then its caller may have gone on to the next route.
+    """
+    if not (waited_s := call.fields.get("waited_s")):
+        return call.seq
+    came_s = call.at_s - waited_s
+    return next(o.seq for o in observations if o.at_s >= came_s) - 0.5
 
 
 def tasks_sent(observations: Iterable[Observation]) -> set[str]:

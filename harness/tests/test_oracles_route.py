@@ -398,3 +398,12 @@ def test_inline_may_find_the_job_done_only_after_an_answer_was_lost(
 
     assert heard.agree == agree
     assert heard.logs == (CLOUD.failed, DIRECT.failed, INLINE.served)
+
+
+def test_a_call_that_was_held_back_belongs_where_it_came() -> None:
+    """It is recorded with its effect, and by then the caller that gave up may have called the worker."""
+    late = rpc("DEADLINE_EXCEEDED", observed="hang")
+    held_back = Fact(late.source, late.kind, late.text, {**late.fields, "waited_s": 0.25})
+
+    assert on_the_wire(stimulus(), request(), reply(), held_back) == (CLOUD.failed, DIRECT.served)
+    assert on_the_wire(stimulus(), request(), reply(), late) == (DIRECT.served, CLOUD.failed)
