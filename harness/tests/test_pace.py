@@ -68,3 +68,18 @@ def test_what_waits_begins_first_and_the_rest_keeps_its_order(project: Project) 
         "test_a.py::test_a_fault[worker-resets]",
         "test_a.py::test_none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"), [(["scenarios/dev"], []), (["harness", "scenarios"], ["hypothesispytest"])]
+)
+def test_hypothesis_has_the_last_word_unless_nothing_but_scenarios_ran(
+    arguments: list[str], left: list[str]
+) -> None:
+    plugins = pytest.PytestPluginManager()
+    plugins.register(SimpleNamespace(), "hypothesispytest")
+    config = SimpleNamespace(args=arguments, pluginmanager=plugins)
+
+    pace.pytest_sessionfinish(cast("Any", SimpleNamespace(config=config)))
+
+    assert [name for name, _ in plugins.list_name_plugin() if name == "hypothesispytest"] == left

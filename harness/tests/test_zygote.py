@@ -13,6 +13,7 @@ import pytest
 from harness.clock import Deadline, wait
 from harness.errors import HarnessError
 from harness.logs.capture import LogPump
+from harness.tests.conftest import Project
 from harness.topologies.process import Launcher
 from harness.topologies.zygote import Zygote
 
@@ -105,6 +106,30 @@ def test_a_module_that_is_missing_is_named_to_everyone(zygote: Zygote, pump: Log
     for _ in range(2):
         with pytest.raises(HarnessError, match="no_such_module_at_all"):
             Launcher(["no_such_module_at_all"], pump, zygote.address)
+
+
+def test_the_test_processes_of_a_run_share_one(project: Project) -> None:
+    project.write(
+        "test_shares.py",
+        """
+        import os
+        from pathlib import Path
+
+
+        @scenario("SHARES-01", requires=["PROD-01"])
+        @pytest.mark.parametrize("number", range(4))
+        def test_shares(prod: System, number: int) -> None:
+            '''The launcher is a fork of the zygote, and not started for this process alone.'''
+            prod.assemble().settle().must_be_accepted()
+            own = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            assert not [pid for pid in own if "launcher.py" in Path(f"/proc/{pid}/cmdline").read_text()]
+        """,
+    )
+
+    code, output = project.run("-n", "2")
+
+    assert code == 0, output
+    assert project.verdicts() == {"SHARES-01": "PASS"}
 
 
 def test_an_owner_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
