@@ -12,7 +12,7 @@ import gc
 import signal
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -42,6 +42,10 @@ gc.collect()
 gc.freeze()  # pytest collects garbage ten times in each fork: not what is here already
 
 
+def _hung(seen: Conduct) -> NoReturn:
+    pytest.fail(seen.flaws[0])
+
+
 class _Now(Runner):
     """Minds only its own business: whoever else is in this process may open connections."""
 
@@ -58,7 +62,7 @@ class Here:
     def __init__(self) -> None:
         self.profile = profile.load(_PROFILE, source=ROOT)
         before = sys.stdout, sys.stderr, signal.getsignal(signal.SIGALRM), list(sys.path)
-        self._runner = _Now(self.profile)
+        self._runner = _Now(self.profile, _hung)
         self._streams, self._alarm = (sys.stdout, sys.stderr), signal.getsignal(signal.SIGALRM)
         sys.stdout, sys.stderr, _, sys.path[:] = before
         signal.signal(signal.SIGALRM, before[2])

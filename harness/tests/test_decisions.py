@@ -306,6 +306,40 @@ def test_a_cell_that_hangs_is_found_and_the_next_ones_run_all_the_same(
     assert "it took longer than 0.3 s to take the job through the chain" in done.findings[0].observed
 
 
+# What a dispatcher may do while it hangs, and what must not come of it.
+WHILE_HANGING = {
+    "holds what the next one needs": """\
+        lock = vars(events).setdefault("lock", __import__("threading").Lock())
+        lock.acquire()
+        while run.job.title:
+            pass
+        lock.release()
+""",
+    "catches everything": """\
+        while run.job.title:
+            try:
+                while run.job.title:
+                    pass
+            except BaseException:
+                pass
+""",
+}
+
+
+@pytest.mark.parametrize("code", WHILE_HANGING.values(), ids=WHILE_HANGING)
+def test_what_a_cell_does_while_it_hangs_stays_its_own(
+    reference: Judged, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DISPATCHCHECK_CELL_WITHIN_S", "0.3")
+    reference.change("assembler.py", BEGINS, f"{code}{BEGINS}")
+
+    done = reference.judge("app_env=prod,request=titled", "app_env=prod")
+
+    assert done.exit_code == 1
+    assert "1 of them disagree" in done.findings[0].observed
+    assert "app_env=prod,request=titled" in done.findings[0].observed
+
+
 def test_after_three_cells_that_hang_the_rest_is_not_tried_and_not_passed(
     reference: Judged, monkeypatch: pytest.MonkeyPatch
 ) -> None:

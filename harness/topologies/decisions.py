@@ -17,7 +17,9 @@ of the process; ``world.assemble(job_id, episode_id)`` stands for doing the job 
 when somebody had done it before. What the chain prints is its log. Each cell gets a dispatcher of its own.
 
 One process runs one source and no other, so that nothing imported stays from another one. It reads requests from a
-connection to the harness and answers them; opening any other connection is recorded as what nobody expects.
+connection to the harness and answers them; opening any other connection is recorded as what nobody expects. A cell
+that hangs is not interrupted, for it may hold a lock that the next one needs, or catch whatever is raised in it: the
+process says how far it came, and ends.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness import journal as journals
 from harness import profile as profiles
@@ -59,28 +61,31 @@ Adapter = Callable[[Mapping[str, str], World], Dispatch]
 
 CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 10.0)
 """No cell waits for anything: one that takes so long hangs. Tests wait for less."""
-_HANGING = 3  # so many, and the rest is not tried
+_STAYING = 3  # so many threads are waited for
 _THREADS_WITHIN_S = 1.0
 _LONGEST_ASSEMBLY_S = 1800.0
 _QUEUE_NAME = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
 
 
-class _Hangs(BaseException):
-    """Raised by the alarm in a cell that takes too long; no dispatcher catches it by accident."""
-
-
 class Runner:
     """Runs cells with one dispatcher.
+
+    Args:
+        profile: of the dispatcher.
+        hung: called in the middle of a cell that takes longer than ``CELL_WITHIN_S``, with what is known of it. It
+            must not return.
 
     Raises:
         Exception: whatever importing the adapter raises.
         UsageError: the profile has no ``[inprocess]``.
     """
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, hung: Callable[[Conduct], NoReturn]) -> None:
         if profile.inprocess is None:
             raise UsageError(f"the profile {profile.name!r} has no [inprocess]: it names no adapter")
         self._profile = profile
+        self._hung = hung
+        self._doing = ""
         self._numbers = itertools.count(1)
         self._log = _Log()
         sys.stdout = self._log.stream("stdout")
@@ -92,10 +97,9 @@ class Runner:
         sys.path.insert(0, str(profile.source))
         self._adapter: Adapter = getattr(importlib.import_module(module), function)
         self._base = {mode: self._environment(mode) for mode in Mode}
-        signal.signal(signal.SIGALRM, _ring)
+        signal.signal(signal.SIGALRM, self._ring)
         sys.addaudithook(self._watch)
         self._staying = 0
-        self.hanging = 0
 
     def run(self, at: Cell) -> Conduct:
         """Run one cell, and look at what came of it."""
@@ -108,18 +112,16 @@ class Runner:
         journal.record("harness", "stimulus", f"asks for the assembly of {episode_id}")
         environ, trouble = self._environ(at, given), ""
         with self._world.around(), self._with_its_threads(), _alarm():
+            self._doing = "to start"
             try:
                 dispatch = self._adapter(environ, self._world)
             except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever it is, it does not start
                 return Conduct(refused=secrets.mask(f"{type(problem).__name__}: {problem}", [secret]))
-            except _Hangs:
-                return self._hung("to start")
+            self._doing = "to take the job through the chain"
             try:
                 job_id = str(dispatch(episode_id, classes.title(at)))
             except (Exception, SystemExit) as problem:  # noqa: BLE001 - whatever it is, it is wrong
                 trouble = f"dispatch raised {type(problem).__name__}: {problem}"
-            except _Hangs:
-                return self._hung("to take the job through the chain")
         self._log.end()
         if trouble:
             self._world.unexpected("harness", secrets.mask(trouble, [secret]))
@@ -138,7 +140,7 @@ class Runner:
         finally:
             give_up_at = time.monotonic() + _THREADS_WITHIN_S
             for thread in threading.enumerate():
-                if thread not in before and self._staying < _HANGING:
+                if thread not in before and self._staying < _STAYING:
                     thread.join(max(0.0, give_up_at - time.monotonic()))
                     self._staying += thread.is_alive()
 
@@ -179,9 +181,8 @@ class Runner:
         added = self._profile.inprocess.environment if self._profile.inprocess else {}
         return self._profile.fill({**self._profile.environment, **self._profile.prod, **own, **added}, values)
 
-    def _hung(self, what: str) -> Conduct:
-        self.hanging += 1
-        return Conduct(flaws=(f"it took longer than {CELL_WITHIN_S:g} s {what}",))
+    def _ring(self, *_: object) -> NoReturn:
+        self._hung(Conduct(flaws=(f"it took longer than {CELL_WITHIN_S:g} s {self._doing}",)))
 
     def _watch(self, event: str, arguments: tuple[Any, ...]) -> None:
         """An audit hook: nothing in a decision opens a connection that the world does not answer."""
@@ -257,10 +258,6 @@ class _Stream(io.TextIOBase):
         )
 
 
-def _ring(*_: object) -> None:
-    raise _Hangs
-
-
 @contextlib.contextmanager
 def _alarm() -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, CELL_WITHIN_S)
@@ -270,16 +267,59 @@ def _alarm() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def run(runner: Runner, names: Sequence[str]) -> dict[str, Any]:
-    """Run cells; those that were treated alike share an entry: their positions and their conduct."""
-    began_s = time.process_time()
-    alike: dict[Conduct, list[int]] = {}
-    for position, name in enumerate(names):
-        if runner.hanging >= _HANGING:
-            break
-        alike.setdefault(runner.run(cell(name)), []).append(position)
-    answers = [{"cells": positions, "conduct": conduct.to_json(seen)} for seen, positions in alike.items()]
-    return {"answers": answers, "cpu_s": time.process_time() - began_s, "spoiled": runner.hanging > 0}
+class Answer:
+    """What came of cells so far; those that were treated alike share an entry: their positions and their conduct."""
+
+    def __init__(self) -> None:
+        self._began_s = time.process_time()
+        self._alike: dict[Conduct, list[int]] = {}
+        self._count = 0
+
+    def add(self, seen: Conduct) -> None:
+        """What came of the next cell."""
+        self._alike.setdefault(seen, []).append(self._count)
+        self._count += 1
+
+    def to_json(self, *, hangs: bool = False) -> dict[str, Any]:
+        """As the harness reads it; ``hangs`` says that the last of them hangs, and that no more is to be had here."""
+        answers = [
+            {"cells": positions, "conduct": conduct.to_json(seen)} for seen, positions in self._alike.items()
+        ]
+        cpu_s = time.process_time() - self._began_s
+        return {"answers": answers, "count": self._count, "cpu_s": cpu_s, "hangs": hangs}
+
+
+class Service:
+    """Runs cells for one harness, until it is gone.
+
+    Raises:
+        Exception: whatever importing the adapter raises.
+    """
+
+    def __init__(self, harness: Connection, profile: Profile) -> None:
+        self._harness = harness
+        self._answer = Answer()
+        self._runner = Runner(profile, self._hung)
+
+    def run(self) -> None:
+        """Answer requests."""
+        self._send({"ready": True})
+        with contextlib.suppress(EOFError):
+            while True:
+                names = json.loads(self._harness.recv_bytes())
+                self._answer = Answer()
+                for name in names:
+                    self._answer.add(self._runner.run(cell(name)))
+                self._send(self._answer.to_json())
+
+    def _hung(self, seen: Conduct) -> NoReturn:
+        self._answer.add(seen)
+        self._send(self._answer.to_json(hangs=True))
+        while True:  # no exit that something in here could see: handlers would wait for what hangs
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self._harness.send_bytes(json.dumps(message).encode())
 
 
 def main() -> None:
@@ -289,17 +329,13 @@ def main() -> None:
     caller.connect("\0" + address)
     with Connection(caller.detach()) as harness:
         try:
-            runner = Runner(profiles.load(Path(path), source=Path(source)))
+            service = Service(harness, profiles.load(Path(path), source=Path(source)))
         except BaseException as problem:  # noqa: BLE001 - the harness says it, whatever it is
             harness.send_bytes(json.dumps({"problem": f"{type(problem).__name__}: {problem}"}).encode())
             return
         gc.collect()
         gc.freeze()
-        harness.send_bytes(json.dumps({"ready": True}).encode())
-        with contextlib.suppress(EOFError):
-            while True:
-                names = json.loads(harness.recv_bytes())
-                harness.send_bytes(json.dumps(run(runner, names)).encode())
+        service.run()
 
 
 if __name__ == "__main__":

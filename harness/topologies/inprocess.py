@@ -13,7 +13,7 @@ import struct
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,14 @@ _STARTS_WITHIN_S = 60.0
 _LOOKS_AGAIN_S = 0.2
 _SLOWEST_CELL_S = 0.05
 """What a cell may take on average on a very busy machine; it takes less than a millisecond on an idle one."""
+_HANGING = 3
+"""So many cells that hang, and the rest of a group is not tried: each costs ten seconds."""
 _PATIENCE = "DISPATCHCHECK_CELL_WITHIN_S"
 _HARNESS = Path(__file__).parents[2]
 
 
 class Decisions:
-    """The process that runs decisions; started with the first cells, and again when it was spoiled."""
+    """The process that runs decisions; started with the first cells, and again after one that hung."""
 
     def __init__(self, profile: Profile, launcher: Launcher) -> None:
         self._profile = profile
@@ -52,20 +54,27 @@ class Decisions:
         self.cpu_s = 0.0
         """Seconds of processor time that all cells took together."""
 
-    def run(self, cells: Sequence[Cell]) -> dict[str, Any]:
-        """Run cells, and return what came of them, as ``harness.topologies.decisions.run`` does.
+    def run(self, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+        """Run cells, and yield how they were treated: ``cells``, the positions of those treated alike, and ``conduct``.
+
+        Where several hang, the last ones are not tried: their positions are missing.
 
         Raises:
             SutFailed: the dispatcher cannot be imported, or ended the process.
             Inconclusive: there was no answer in time.
         """
-        connection = self._connected()
-        connection.send_bytes(json.dumps([str(cell) for cell in cells]).encode())
-        answer = self._answer(connection, _STARTS_WITHIN_S + len(cells) * _SLOWEST_CELL_S)
-        self.cpu_s += answer["cpu_s"]
-        if answer["spoiled"]:
-            self.close()
-        return answer
+        begin, hanging = 0, 0
+        while begin < len(cells) and hanging < _HANGING:
+            connection, rest = self._connected(), cells[begin:]
+            connection.send_bytes(json.dumps([str(cell) for cell in rest]).encode())
+            answer = self._answer(connection, _STARTS_WITHIN_S + len(rest) * _SLOWEST_CELL_S)
+            self.cpu_s += answer["cpu_s"]
+            if answer["hangs"]:
+                hanging += 1
+                self.close()
+            for treated in answer["answers"]:
+                yield {**treated, "cells": [begin + position for position in treated["cells"]]}
+            begin += answer["count"]
 
     def close(self) -> None:
         """End the process."""
@@ -174,9 +183,9 @@ class InProcess:
         text = f"asks for {len(names)} cells: {cells}"
         self.journal.record("harness", "stimulus", text, cells=names, again=self._again)
         self._ledger.figure(f"cells, {cells}", len(names))
-        for answer in self._decisions.run(chosen)["answers"]:
-            count = len(answer["cells"])
-            self.journal.record("api", "conduct", f"treats {count} of the cells alike", **answer)
+        for treated in self._decisions.run(chosen):
+            count = len(treated["cells"])
+            self.journal.record("api", "conduct", f"treats {count} of the cells alike", **treated)
         seen = self.journal.observations
         self.settled_at = len(seen)
         endpoint = self._profile.worker_endpoint
