@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import httpx
 import pytest
+import trustme
 from google.api_core import exceptions as api_exceptions
 from google.auth import jwt
 from google.auth.credentials import Credentials
@@ -339,11 +340,37 @@ class TestDirectWorker:
         route_to: Callable[[str], WorkerRoute],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        """The client is built on first use, and reads all certificates: on a busy machine that takes a while."""
+        """The client is built on first use, and for https it reads all certificates: that can take a while."""
         route = route_to(serve(confirm).url)
         real = route._connected
         monkeypatch.setattr(route, "_connected", lambda: (threading.Event().wait(1.2), real())[1])
         assert route.attempt(JOB, 1.0).verdict is Verdict.DELIVERED
+
+    def test_for_plain_http_no_certificate_is_read(
+        self,
+        serve: Callable[[Any], HttpStub],
+        route_to: Callable[[str], WorkerRoute],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("reads certificates"))
+        assert route_to(serve(confirm).url).attempt(JOB, 5.0).verdict is Verdict.DELIVERED
+
+    def test_only_who_can_show_a_certificate_is_believed(
+        self, route_to: Callable[[str], WorkerRoute], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        authority, stranger = trustme.CA(), trustme.CA()
+        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        said = []
+        for issuer in (authority, stranger):
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            issuer.issue_cert("127.0.0.1").configure_cert(context)
+            with contextlib.closing(HttpStub(confirm, tls=context)) as worker:
+                said.append(route_to(worker.url).attempt(JOB, 5.0))
+        assert [(each.verdict, each.reason) for each in said] == [
+            (Verdict.DELIVERED, "200"),
+            (Verdict.REJECTED, "tls"),
+        ]
 
     @pytest.mark.parametrize("first", [b"Content-Length: 1000\r\n\r\n", b"X-Drips: "], ids=["body", "head"])
     def test_a_reply_that_drips_is_cut_off(
