@@ -6,6 +6,7 @@ this module: what comes after a failure is the assembler's decision.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -160,7 +161,7 @@ class CloudTasksRoute:
             http_request=http_request,
             # Source: Task.dispatch_deadline, "must be in the interval [15 seconds, 30 minutes]" for HTTP
             # targets.
-            dispatch_deadline=Duration(seconds=max(15, min(1800, round(settings.assembly_max_s + 0.5)))),
+            dispatch_deadline=Duration(seconds=max(15, min(1800, math.ceil(settings.assembly_max_s)))),
         )
         return tasks_v2.CreateTaskRequest(parent=self._queue_path, task=task)
 

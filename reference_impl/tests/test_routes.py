@@ -93,7 +93,8 @@ class TestCloudTasks:
         assert not task.http_request.oidc_token.service_account_email
 
     @pytest.mark.parametrize(
-        ("longest", "deadline_s"), [("1", 15), ("14.2", 15), ("20.2", 21), ("1799.2", 1800), ("1800", 1800)]
+        ("longest", "deadline_s"),
+        [("1", 15), ("14.2", 15), ("15", 15), ("20.2", 21), ("1799.2", 1800), ("1800", 1800)],
     )
     def test_cloud_tasks_waits_as_long_as_an_assembly_may_take_within_its_own_bounds(
         self, stub: CloudTasksStub, settings: Callable[..., Settings], longest: str, deadline_s: int
