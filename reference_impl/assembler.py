@@ -51,7 +51,7 @@ class Keeper(Protocol):
 
 @dataclass(slots=True)
 class _Run:
-    """One pass through the routes: what was tried in vain so far, and why the last of it failed."""
+    """One pass through the routes: what was tried in vain so far, and why the worker does not do it."""
 
     record: Record
     deadline: float
@@ -137,7 +137,6 @@ class Assembler:
         check = tasks_client.check_cloud_tasks(self._settings)
         events.emit(events.CHECKED, run.job, enabled=check.enabled, reason=check.reason, detail=check.detail)
         if not check.enabled:
-            run.reason = check.reason
             return False
         attempt = self._cloud_tasks.attempt(run.job, self._settings.enqueue_timeout_s)
         if attempt.delivered:
@@ -154,7 +153,6 @@ class Assembler:
             permanent=attempt.permanent,
             verdict=attempt.verdict,
         )
-        run.reason = attempt.reason
         run.tried.append(Route.CLOUD_TASKS)
         return False
 
