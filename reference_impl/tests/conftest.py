@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import struct
 import wave
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from reference_impl import events
 from reference_impl.log_format import LogSink
 from reference_impl.settings import Settings
 from reference_impl.store import Store
+from reference_impl.tests.bench import PRODUCTION, Bench
 from reference_impl.tests.postgres import Postgres
 from reference_impl.tests.processes import Server, Zygote
 from reference_impl.tests.stubs import Identity
@@ -53,6 +54,24 @@ def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
 def settings(media: Path) -> Callable[..., Settings]:
     """Settings from variables, as a process would have them."""
     return lambda **variables: Settings.from_environ({"MEDIA_ROOT": str(media)} | variables)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """For what is the same on both databases; who tests the store itself has one of `make_store`."""
+    store = Store(f"sqlite:///{tmp_path / 'jobs.db'}", lease_s=5)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def bench(
+    settings: Callable[..., Settings], store: Store, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Bench]:
+    def make(variables: dict[str, str] | None = None, **routes: Any) -> Bench:
+        return Bench(settings(**(variables or PRODUCTION)), store, capsys, **routes)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -1,134 +1,37 @@
-"""Which route comes after which answer, and what is logged on the way."""
+"""Which route comes after which answer in production, and what is logged on the way."""
 
 from __future__ import annotations
 
 import json
 import sys
 import threading
-import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_impl import events, tasks_client
-from reference_impl.assembler import Assembler
-from reference_impl.breaker import Breaker
-from reference_impl.job import Job
-from reference_impl.lanes import Lane
+from reference_impl import events
 from reference_impl.log_format import LogSink
 from reference_impl.routes import Attempt, Verdict
-from reference_impl.store import Store
+from reference_impl.tests.bench import (
+    CHECKED,
+    DIRECT,
+    DIRECT_FAILED,
+    FORBIDDEN,
+    INLINE,
+    LOST,
+    NOT_ENQUEUED,
+    PRODUCTION,
+    REFUSED,
+    TIMED_OUT,
+    YES,
+    Bench,
+    StandIn,
+    names,
+)
 from reference_impl.tests.processes import parse_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from reference_impl.settings import Settings
-
-YES = Attempt(Verdict.DELIVERED, "200")
-REFUSED = Attempt(Verdict.REJECTED, "connection-refused", "nobody there")
-LOST = Attempt(Verdict.AMBIGUOUS, "connection-reset", "after sending")
-TIMED_OUT = Attempt(Verdict.AMBIGUOUS, "timeout", costly=True)
-FORBIDDEN = Attempt(Verdict.REJECTED, "permission-denied", permanent=True)
-
-PRODUCTION = {
-    "APP_ENV": "production",
-    "WORKER_URL_BASE": "https://w.example",
-    "TASKS_AUTH": "hush-hush",
-    "GOOGLE_CLOUD_PROJECT": "proj",
-    "TASKS_LOCATION": "loc",
-    "TASKS_QUEUE": "q",
-}
-DEVELOPMENT = {
-    "USE_WORKER_IN_DEV": "true",
-    "WORKER_URL_BASE": "https://assemble.example",
-    "TASKS_AUTH": "hush-hush",
-}
-CHECKED = ["assemble.service.checking_cloud_tasks", "assemble.service.cloud_tasks_check"]
-NOT_ENQUEUED = [*CHECKED, "tasks.cloud.enqueue_failed"]
-DIRECT = ["assemble.service.trying_worker_direct", "assemble.service.worker_direct_dispatched"]
-DIRECT_FAILED = ["assemble.service.trying_worker_direct", "assemble.service.worker_direct_failed"]
-INLINE = ["assemble.service.falling_back_to_inline"]
-
-
-class StandIn:
-    """A route that gives scripted answers and remembers who asked, and with how much time."""
-
-    def __init__(self, *answers: Attempt | Exception) -> None:
-        self._answers = list(answers)
-        self.asked: list[str] = []
-        self.timeouts: list[float] = []
-
-    def attempt(self, job: Job, timeout_s: float = 0.0) -> Attempt:
-        self.asked.append(job.job_id)
-        self.timeouts.append(timeout_s)
-        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def task_name(self, job: Job) -> str:
-        return f"tasks/{job.task_id}"
-
-
-class Bench:
-    """An assembler between stand-ins, and the store it works on."""
-
-    def __init__(
-        self, settings: Settings, store: Store, capsys: pytest.CaptureFixture[str], **routes: Any
-    ) -> None:
-        self.cloud_tasks: StandIn = routes.get("cloud_tasks") or StandIn(YES)
-        self.worker: StandIn = routes.get("worker") or StandIn(YES)
-        self.inline: StandIn = routes.get("inline") or StandIn(YES)
-        self.lane = Lane("background", 1)
-        self.store = store
-        self._capsys = capsys
-        self._assembler = Assembler(
-            settings=settings,
-            store=store,
-            cloud_tasks=self.cloud_tasks,  # type: ignore[arg-type]
-            worker=self.worker,  # type: ignore[arg-type]
-            inline=self.inline,  # type: ignore[arg-type]
-            breaker=Breaker(60),
-            background=self.lane,
-        )
-
-    def run(self, job_id: str = "j1") -> list[str]:
-        """Dispatch one job to the end; the lines that were logged."""
-        self.store.add(Job(job_id, "ep1", "c1"))
-        (record,) = self.store.take_due("me", 1, 60)
-        self._assembler.dispatch(record)
-        assert self.lane.drain(10)
-        return self._capsys.readouterr().out.splitlines()
-
-    def state(self, job_id: str = "j1") -> tuple[bool, tuple[str, ...]]:
-        """Whether the job was handed over, and what had been tried in vain."""
-        record = self.store.find(job_id)
-        assert record is not None
-        return record.handed_over, record.tried
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'jobs.db'}", lease_s=5)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def bench(
-    settings: Callable[..., Settings], store: Store, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Bench]:
-    def make(variables: dict[str, str] | None = None, **routes: Any) -> Bench:
-        return Bench(settings(**(variables or PRODUCTION)), store, capsys, **routes)
-
-    return make
-
-
-def names(lines: list[str]) -> list[str]:
-    return [parse_event(line)["event"] for line in lines]
+    from collections.abc import Callable
 
 
 def test_healthy_production_takes_the_first_route_only(bench: Callable[..., Bench]) -> None:
@@ -238,16 +141,6 @@ def test_no_time_left_is_a_reason_not_to_call_the_worker(
     assert parse_event(it.run()[-1])["reason"] == "out-of-time"
 
 
-def test_a_job_without_an_end_goes_back_to_the_store(bench: Callable[..., Bench]) -> None:
-    failed = Attempt(Verdict.REJECTED, "os-error", "disk full")
-    it = bench(cloud_tasks=StandIn(REFUSED), worker=StandIn(REFUSED), inline=StandIn(failed))
-    lines = it.run()
-    assert names(lines)[-1] == "assemble.service.deferred"
-    assert parse_event(lines[-1])["reason"] == "os-error"
-    assert it.state()[0] is False
-    assert it.store.unsettled()
-
-
 def test_each_failure_is_logged_with_all_that_is_known_of_it(bench: Callable[..., Bench]) -> None:
     forbidden = Attempt(Verdict.REJECTED, "permission-denied", "no role", permanent=True)
     failed = Attempt(Verdict.REJECTED, "os-error", "disk full")
@@ -290,209 +183,3 @@ def test_what_only_a_person_can_mend_is_an_error(
     monkeypatch.setattr(events, "_sink", LogSink(json_lines=True))
     entries = [json.loads(line) for line in bench(cloud_tasks=StandIn(failure)).run()]
     assert [e["severity"] for e in entries if e["event"] == "tasks.cloud.enqueue_failed"] == [severity]
-
-
-def test_a_job_that_cannot_be_given_back_is_given_back_later(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
-
-    def unreachable(*_: object) -> bool:
-        raise OSError("no database")
-
-    with monkeypatch.context() as without_store:
-        without_store.setattr(it.store, "give_back", unreachable)
-        for job_id in ("j1", "j2"):
-            said = parse_event(it.run(job_id)[-1])
-            assert (said["event"], said["job_id"]) == ("store.failed", job_id)
-            assert (said["reason"], said["detail"]) == ("OSError", "no database")
-        with pytest.raises(OSError, match="no database"):
-            it._assembler.give_back_again()
-    assert it.store.take_due("me", 2, 60) == [], "they still count as looked after"
-
-    it._assembler.give_back_again()
-    it._assembler.give_back_again()  # there is nothing left to tell
-    assert {record.job.job_id for record in it.store.take_due("me", 2, 60)} == {"j1", "j2"}
-    assert capsys.readouterr().out == ""
-
-
-def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench]) -> None:
-    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
-    assert parse_event(it.run()[-1]) == {
-        "event": "assemble.service.deferred",
-        "episode_id": "ep1",
-        "job_id": "j1",
-        "correlation_id": "c1",
-        "reason": "ZeroDivisionError",
-        "detail": "bug",
-        "delay_s": "1.0",
-    }
-
-
-def test_when_no_thread_is_free_the_job_stays_stored_longer_each_time(
-    bench: Callable[..., Bench], store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    it = bench(cloud_tasks=StandIn(REFUSED))
-    release = threading.Event()
-    it.lane.submit(lambda: (release.wait(20), None)[1])
-    store.add(Job("j1", "ep1", "c1"))
-    delays, ahead_s = [], [0.0]
-    store._clock = lambda: time.time() + ahead_s[0]
-    for _ in range(3):
-        (record,) = store.take_due("me", 1, 60)
-        it._assembler.dispatch(record)
-        delays.append(parse_event(capsys.readouterr().out.splitlines()[-1])["delay_s"])
-        ahead_s[0] += 60
-    assert delays == ["1.0", "2.0", "4.0"]
-    release.set()
-    assert it.lane.drain(10)
-    assert it.worker.asked == it.inline.asked == []
-    assert it.state()[0] is False
-
-
-def test_a_job_confirmed_long_ago_without_effect_goes_on_with_the_worker(
-    bench: Callable[..., Bench], store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
-    it = bench()
-    it.run()
-    (record,) = store.take_due("me", 1, -1)
-    it._assembler.dispatch(record)
-    assert it.lane.drain(10)
-    lines = capsys.readouterr().out.splitlines()
-    assert names(lines) == ["assemble.service.overdue", *DIRECT]
-    assert parse_event(lines[0])["job_id"] == "j1"
-    assert parse_event(lines[0])["reason"] == "no-effect-after-handover"
-    assert it.cloud_tasks.asked == ["j1"]
-
-
-def test_what_was_tried_before_a_job_was_confirmed_is_not_forgotten(
-    bench: Callable[..., Bench], store: Store
-) -> None:
-    it = bench(cloud_tasks=StandIn(REFUSED))
-    it.run()
-    (record,) = store.take_due("me", 1, -1)
-    it._assembler.dispatch(record)
-    assert it.lane.drain(10)
-    assert it.state() == (True, ("cloud_tasks",))
-
-
-@pytest.mark.parametrize(("dispatches", "delay_s"), [(1, 1.0), (6, 32.0), (7, 60.0), (5_000, 60.0)])
-def test_the_wait_of_a_deferred_job_is_bounded(
-    bench: Callable[..., Bench],
-    store: Store,
-    monkeypatch: pytest.MonkeyPatch,
-    dispatches: int,
-    delay_s: float,
-) -> None:
-    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
-    asked: list[float] = []
-    monkeypatch.setattr(store, "give_back", lambda _, delay_s: asked.append(delay_s))
-    store.add(Job("j1", "ep1", "c1"))
-    (record,) = store.take_due("me", 1, 60)
-    it._assembler.dispatch(replace(record, dispatches=dispatches))
-    assert asked == [delay_s]
-
-
-class TestDevelopment:
-    """The console, letter for letter."""
-
-    def test_the_worker_is_used_when_configured(self, bench: Callable[..., Bench]) -> None:
-        it = bench(DEVELOPMENT)
-        *plain, event = it.run()
-        assert "\n".join(plain) == (
-            "================================================================================\n"
-            "DEV MODE WORKER CHECK:\n"
-            "  path=/api/tasks/assemble\n"
-            "  USE_WORKER_IN_DEV=true (parsed=True)\n"
-            "  WORKER_URL_BASE=https://assemble.example\n"
-            "  is_worker_task=True\n"
-            "  Will use worker: True\n"
-            "================================================================================\n"
-            "DEV MODE: Sending /api/tasks/assemble to worker server at "
-            "https://assemble.example/api/tasks/assemble"
-        )
-        assert parse_event(event) == {
-            "event": "tasks.dev.worker_dispatched",
-            "episode_id": "ep1",
-            "job_id": "j1",
-            "correlation_id": "c1",
-            "url": "https://assemble.example/api/tasks/assemble",
-            "status": "200",
-        }
-        assert (it.cloud_tasks.asked, it.worker.asked, it.inline.asked) == ([], ["j1"], [])
-
-    @pytest.mark.parametrize(
-        "wrong",
-        [
-            {"USE_WORKER_IN_DEV": "false"},
-            {"USE_WORKER_IN_DEV": "perhaps"},
-            {"WORKER_URL_BASE": ""},
-            {"WORKER_URL_BASE": "assemble.example"},
-            {"TASKS_AUTH": ""},
-        ],
-    )
-    def test_otherwise_the_job_runs_locally(self, bench: Callable[..., Bench], wrong: dict[str, str]) -> None:
-        it = bench(DEVELOPMENT | wrong)
-        lines = it.run()
-        assert lines[-4:] == [
-            "  Will use worker: False",
-            "=" * 80,
-            "DEV MODE: Worker config invalid or not a worker task",
-            "DEV MODE assemble start for episode ep1",
-        ]
-        assert (it.cloud_tasks.asked, it.worker.asked, it.inline.asked) == ([], [], ["j1"])
-        assert it.state() == (True, ())
-
-    @pytest.mark.parametrize("failure", [REFUSED, LOST, TIMED_OUT])
-    def test_a_worker_that_fails_is_logged_and_the_job_runs_locally(
-        self, bench: Callable[..., Bench], failure: Attempt
-    ) -> None:
-        it = bench(DEVELOPMENT, worker=StandIn(failure))
-        *_, event, start = it.run()
-        said = parse_event(event)
-        assert (said["event"], said["job_id"]) == ("tasks.dev.worker_failed", "j1")
-        assert (said["reason"], said["verdict"]) == (failure.reason, failure.verdict)
-        assert said.get("detail", "") == failure.detail
-        assert start == "DEV MODE assemble start for episode ep1"
-        assert (it.worker.asked, it.inline.asked) == (["j1"], ["j1"])
-        assert it.state() == (True, ("worker_direct",))
-
-    def test_another_task_never_goes_to_the_worker(
-        self, settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        worker = StandIn(YES)
-        attempt = tasks_client._dispatch_local_task(
-            "/api/tasks/transcribe",
-            Job("j1", "ep1", "c1"),
-            settings(**DEVELOPMENT),
-            worker,  # type: ignore[arg-type]
-        )
-        assert attempt is None
-        assert worker.asked == []
-        out = capsys.readouterr().out
-        assert "  is_worker_task=False\n  Will use worker: False\n" in out
-        assert out.endswith("DEV MODE: Worker config invalid or not a worker task\n")
-
-    def test_a_raw_value_cannot_break_the_banner(
-        self, settings: Callable[..., Settings], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        odd = settings(
-            USE_WORKER_IN_DEV="true\nevent=forged", WORKER_URL_BASE="http://u:pw@h\n", TASKS_AUTH="x"
-        )
-        tasks_client._dispatch_local_task("/api/tasks/assemble", Job("j", "e", "c"), odd, StandIn(YES))  # type: ignore[arg-type]
-        out = capsys.readouterr().out
-        assert len(out.splitlines()) == 9
-        assert r"USE_WORKER_IN_DEV='true\nevent=forged' (parsed=False)" in out
-        assert "pw" not in out
-
-
-@pytest.mark.parametrize(
-    ("variables", "expected"),
-    [(PRODUCTION, True), (PRODUCTION | {"TASKS_QUEUE": ""}, False), (PRODUCTION | {"APP_ENV": "dev"}, False)],
-)
-def test_should_use_cloud_tasks(
-    settings: Callable[..., Settings],
-    variables: dict[str, str],
-    expected: bool,  # noqa: FBT001
-) -> None:
-    assert tasks_client.should_use_cloud_tasks(settings(**variables)) is expected
