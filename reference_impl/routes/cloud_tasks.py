@@ -68,7 +68,7 @@ def connect() -> tasks_v2.CloudTasksClient:
 
     from reference_impl.routes import credentials
 
-    scopes = tasks_v2.CloudTasksClient.get_transport_class("grpc").AUTH_SCOPES
+    scopes = tasks_v2.CloudTasksClient.get_transport_class().AUTH_SCOPES
     return tasks_v2.CloudTasksClient(credentials=credentials.default(scopes))
 
 

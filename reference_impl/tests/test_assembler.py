@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_impl import events
+from reference_impl import assembler, events
 from reference_impl.log_format import LogSink
 from reference_impl.routes import Attempt, Verdict
 from reference_impl.tests.bench import (
@@ -84,10 +84,24 @@ def test_cloud_tasks_not_configured(bench: Callable[..., Bench], missing: str) -
     assert it.state() == (True, ())
 
 
-def test_cloud_tasks_library_missing(bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "google.cloud.tasks_v2", None)
+@pytest.mark.parametrize(
+    "modules",
+    [
+        {"google.cloud.tasks_v2": None},
+        {"google.cloud.tasks_v2": ModuleType("google.cloud.tasks_v2")},
+        {"google.cloud": None},
+    ],
+    ids=["missing", "something else of its name", "nothing of Google at all"],
+)
+def test_cloud_tasks_library_missing(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, modules: dict[str, ModuleType | None]
+) -> None:
+    monkeypatch.delitem(sys.modules, "google.cloud.tasks_v2", raising=False)
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
     lines = bench().run()
-    assert parse_event(lines[1])["reason"] == "library-missing"
+    check = parse_event(lines[1])
+    assert (check["reason"], check["detail"]) == ("library-missing", "google-cloud-tasks")
     assert names(lines) == [*CHECKED, *DIRECT]
 
 
@@ -101,6 +115,7 @@ def test_no_worker_configured_is_inline_and_says_why(
     lines = it.run()
     assert names(lines) == [*CHECKED, "assemble.service.worker_direct_skipped", *INLINE]
     assert [parse_event(line)["reason"] for line in lines[1:]] == [reason] * 3
+    assert {parse_event(line)["job_id"] for line in lines} == {"j1"}
     assert (it.worker.asked, it.inline.asked) == ([], ["j1"])
 
 
@@ -133,12 +148,34 @@ def test_the_handover_is_bounded_as_a_whole(bench: Callable[..., Bench]) -> None
     assert 6 < it.worker.timeouts[0] <= 7
 
 
+@pytest.mark.parametrize(
+    ("spent_s", "timeouts", "events_after"),
+    [
+        (6.5, [0.5], DIRECT),
+        (7.0, [], ["assemble.service.worker_direct_skipped", *INLINE]),
+        (9.0, [], ["assemble.service.worker_direct_skipped", *INLINE]),
+    ],
+)
 def test_no_time_left_is_a_reason_not_to_call_the_worker(
-    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+    bench: Callable[..., Bench],
+    monkeypatch: pytest.MonkeyPatch,
+    spent_s: float,
+    timeouts: list[float],
+    events_after: list[str],
 ) -> None:
-    it = bench(PRODUCTION | {"HANDOVER_MAX_S": "0.1"}, cloud_tasks=StandIn(TIMED_OUT))
-    monkeypatch.setattr(it.cloud_tasks, "attempt", lambda *_: (threading.Event().wait(0.15), REFUSED)[1])
-    assert parse_event(it.run()[-1])["reason"] == "out-of-time"
+    it, now = bench(PRODUCTION | {"HANDOVER_MAX_S": "7"}), [100.0]
+    monkeypatch.setattr(assembler, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(*_: object) -> Attempt:
+        now[0] += spent_s
+        return REFUSED
+
+    monkeypatch.setattr(it.cloud_tasks, "attempt", slow)
+    lines = it.run()
+    assert names(lines) == [*NOT_ENQUEUED, *events_after]
+    assert it.worker.timeouts == timeouts
+    if not timeouts:
+        assert parse_event(lines[-1])["reason"] == parse_event(lines[-2])["reason"] == "out-of-time"
 
 
 def test_each_failure_is_logged_with_all_that_is_known_of_it(bench: Callable[..., Bench]) -> None:

@@ -8,7 +8,8 @@ import socket
 import ssl
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import httpx
@@ -21,7 +22,7 @@ from google.auth.credentials import Credentials
 from reference_impl.job import Job
 from reference_impl.routes import Attempt, Verdict, credentials
 from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify, connect
-from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, judge_reply
+from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, _TotalTime, judge_reply
 from reference_impl.routes.direct_worker import classify as classify_http
 from reference_impl.tests.stubs import QUEUE, CloudTasksStub, HttpStub, Identity, Trouble, confirm
 
@@ -226,8 +227,80 @@ class TestCloudTasks:
         assert route.attempt(JOB, 5.0).delivered
         assert len(stub.requests) == 1
 
+    @pytest.mark.parametrize(
+        "others",
+        [[], ["quick"], ["quick", "early"], ["quick", "other"]],
+        ids=[
+            "by it alone",
+            "by another one first",
+            "while another is being built",
+            "after another was built",
+        ],
+    )
+    def test_a_client_whose_connection_is_in_doubt_is_dropped_and_no_other(
+        self, settings: Callable[..., Settings], others: list[str]
+    ) -> None:
+        """While the slow call is under way, other jobs meet the same end, and the second client is built for them."""
+        built: list[Scripted] = []
+        allowed = threading.Event()
+        if "early" not in others:
+            allowed.set()
+
+        class Scripted:
+            def create_task(self, request: Any, **_: object) -> None:
+                if self is not built[0]:
+                    return
+                if request.task.name.endswith("/assemble-slow"):
+                    for job_id in others:
+                        route.attempt(Job(job_id, "e1", "c1"), 0.05 if job_id == "early" else 5.0)
+                raise api_exceptions.ServiceUnavailable("Socket closed")  # type: ignore[no-untyped-call]
+
+        def build() -> Any:
+            assert not built or allowed.wait(10)
+            built.append(Scripted())
+            return built[-1]
+
+        route = CloudTasksRoute(settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET), build)
+        assert route.attempt(Job("slow", "e1", "c1"), 5.0).reason == "unavailable"
+        allowed.set()
+        assert route.attempt(Job("last", "e1", "c1"), 5.0).reason == "created"
+        assert len(built) == 2
+
+    @pytest.mark.usefixtures("stub")
+    def test_every_call_is_authorised_by_credentials_made_for_several_threads(
+        self, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        authorised: list[str] = []
+        real = credentials.OneAtATime.before_request
+
+        def watched(self: credentials.OneAtATime, *about: Any) -> None:
+            real(self, *about)
+            authorised.append(about[-1]["authorization"])
+
+        monkeypatch.setattr(credentials.OneAtATime, "before_request", watched)
+        assert route.attempt(JOB, 5.0).delivered
+        assert [each[:7] for each in authorised] == ["Bearer "]
+        claims = jwt.decode(authorised[0][7:], verify=False)  # type: ignore[no-untyped-call]
+        assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
+
 
 class TestCredentials:
+    def test_what_they_are_asked_goes_to_the_inner_ones_as_it_is(self) -> None:
+        class Inner:
+            asked: ClassVar[list[tuple[object, ...]]] = []
+
+            def before_request(self, *about: object) -> None:
+                self.asked.append(about)
+
+            def refresh(self, *about: object) -> None:
+                self.asked.append(about)
+
+        headers: dict[str, str] = {}
+        shared, request = credentials.OneAtATime(Inner()), object()
+        shared.before_request(request, "CreateTask", "https://x/", headers)
+        shared.refresh(request)
+        assert Inner.asked == [(request, "CreateTask", "https://x/", headers), (request,)]
+
     def test_two_first_calls_do_not_meet_in_credentials_that_are_not_made_for_it(self) -> None:
         both, met = threading.Barrier(2), []
         headers: list[dict[str, str]] = [{}, {}]
@@ -400,6 +473,17 @@ class TestDirectWorker:
             thread.join()
             listener.close()
         assert (attempt.verdict, attempt.reason, attempt.costly) == (Verdict.AMBIGUOUS, "timeout", True)
+
+    def test_a_connection_that_is_gone_already_needs_no_cut(self) -> None:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        total = _TotalTime(60)
+        with total:
+            stream = SimpleNamespace(get_extra_info={"socket": ours}.__getitem__)
+            total.trace("connection.connect_tcp.complete", {"return_value": stream})
+            ours.close()
+            total._cut()
+        assert total.over
 
     def test_refused_unresolved_and_not_tls_are_certain(
         self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]

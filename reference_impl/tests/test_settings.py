@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,6 +165,95 @@ def test_a_number_out_of_range_is_an_error_that_names_it(name: str, raw: str) ->
 
 def test_the_longest_assembly_fits_the_longest_dispatch_deadline(settings: Callable[..., Settings]) -> None:
     assert settings().assembly_max_s <= 1800
+
+
+class TestImportedAfresh:
+    """What each variable is like is decided while the module is imported, so here it is imported again."""
+
+    @pytest.fixture
+    def fresh(self) -> ModuleType:
+        spec = importlib.util.find_spec("reference_impl.settings")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    @pytest.mark.parametrize(
+        ("name", "meaning", "low", "high", "default"),
+        [
+            ("TASKS_ENQUEUE_TIMEOUT_S", "bounds the call to Cloud Tasks", 0.05, 9.0, 5.0),
+            ("WORKER_CONNECT_TIMEOUT_S", "bounds the connection to the worker", 0.05, 60.0, 2.0),
+            (
+                "WORKER_TIMEOUT_S",
+                "bounds the call to the worker, which assembles in it",
+                0.05,
+                86_400.0,
+                1800.0,
+            ),
+            ("WORKER_BREAKER_S", "how long a worker that timed out is left alone", 0.0, 3600.0, 15.0),
+            ("HANDOVER_MAX_S", "bounds both calls together; then inline", 0.1, 90_000.0, 1805.0),
+            ("ASSEMBLY_MAX_S", "bounds one assembly", 1.0, 1800.0, 1800.0),
+            ("ASSEMBLY_BYTES_PER_S", "spares the disk; 0 is full speed", 0, 10**12, 0),
+            ("JOB_LEASE_S", "how long a job of a dead process is left alone", 0.2, 600.0, 5.0),
+            (
+                "JOB_OVERDUE_S",
+                "how long a job that was handed over may have no effect",
+                1.0,
+                604_800.0,
+                3600.0,
+            ),
+            ("SHUTDOWN_GRACE_S", "how long work goes on after SIGTERM", 0.0, 3600.0, 8.0),
+            ("DISPATCH_THREADS", "calls to Cloud Tasks at once", 1, 256, 8),
+            ("BACKGROUND_THREADS", "direct calls and inline jobs at once", 1, 256, 8),
+            ("WORKER_THREADS", "assemblies at once in the worker", 1, 256, 16),
+        ],
+    )
+    def test_a_number_has_its_bounds_and_its_default(
+        self, fresh: ModuleType, name: str, meaning: str, low: float, high: float, default: float
+    ) -> None:
+        (attribute,) = (at for at, each in fresh.variables() if (each.name, each.meaning) == (name, meaning))
+
+        def read(raw: str) -> float:
+            value = getattr(fresh.Settings.from_environ({name: raw}), attribute)
+            assert type(value) is type(default)
+            return float(value)
+
+        assert [read(raw) for raw in ("", f" {low} ", str(high))] == [default, low, high]
+        bounds = f"{low:g} to {high:g}"
+        for beyond in (low - 0.01, high + 1):
+            with pytest.raises(ConfigError, match=re.escape(f"{name}={beyond} is out of range: {bounds}")):
+                read(str(beyond))
+
+    @pytest.mark.parametrize(
+        ("name", "meaning", "attribute"),
+        [
+            ("K_SERVICE", "set by Cloud Run: the log is JSON", "cloud_run_service"),
+            ("GOOGLE_CLOUD_PROJECT", "the queue's project", "project"),
+            ("TASKS_LOCATION", "the queue's location", "location"),
+            ("TASKS_QUEUE", "the queue's name", "queue"),
+            ("TASKS_OIDC_SERVICE_ACCOUNT", "whose tokens the worker accepts as well", "oidc_service_account"),
+            ("TASKS_OIDC_AUDIENCE", "for whom they are", "oidc_audience"),
+        ],
+    )
+    def test_a_text_counts_without_the_blanks_around_it(
+        self, fresh: ModuleType, name: str, meaning: str, attribute: str
+    ) -> None:
+        variable = dict(fresh.variables())[attribute]
+        assert (variable.name, variable.meaning) == (name, meaning)
+        assert getattr(fresh.Settings.from_environ({name: " a text\n"}), attribute) == "a text"
+        assert getattr(fresh.Settings.from_environ({}), attribute) == ""
+
+    def test_tokens_are_for_the_workers_own_url_unless_somebody_says_otherwise(
+        self, fresh: ModuleType
+    ) -> None:
+        worker = {"WORKER_URL_BASE": "https://w.example/"}
+        assert fresh.Settings.from_environ(worker).oidc_audience == "https://w.example/api/tasks/assemble"
+        assert fresh.Settings.from_environ(worker | {"TASKS_OIDC_AUDIENCE": "me"}).oidc_audience == "me"
+
+    def test_everything_shows_itself_but_the_database(self, fresh: ModuleType) -> None:
+        shown = repr(fresh.Settings.from_environ({"DATABASE_URL": "postgresql://u:sesame@h/d"}))
+        assert {at for at, _ in fresh.variables() if f"{at}=" not in shown} == {"database_url"}
 
 
 class TestEnvFile:
