@@ -1,20 +1,14 @@
-"""What each answer of Cloud Tasks and of the worker proves."""
+"""What each answer of Cloud Tasks proves, and how its client is made and kept."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import socket
-import ssl
 import sys
 import threading
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
-import httpx
 import pytest
-import trustme
 from google.api_core import exceptions as api_exceptions
 from google.auth import jwt
 from google.auth.credentials import Credentials
@@ -22,9 +16,7 @@ from google.auth.credentials import Credentials
 from reference_impl.job import Job
 from reference_impl.routes import Attempt, Verdict, credentials
 from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify, connect
-from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, _TotalTime, judge_reply
-from reference_impl.routes.direct_worker import classify as classify_http
-from reference_impl.tests.stubs import QUEUE, CloudTasksStub, HttpStub, Identity, Trouble, confirm
+from reference_impl.tests.stubs import QUEUE, CloudTasksStub, Identity, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -353,203 +345,3 @@ def test_unavailable_is_certain_only_when_nothing_was_sent(text: str, reason: st
     assert classify(error) == Attempt(Verdict.REJECTED, reason, text)
     lost = api_exceptions.ServiceUnavailable("Socket closed")  # type: ignore[no-untyped-call]
     assert classify(lost).verdict is Verdict.AMBIGUOUS
-
-
-class TestDirectWorker:
-    @pytest.fixture
-    def route_to(self, settings: Callable[..., Settings]) -> Callable[[str], WorkerRoute]:
-        return lambda url: WorkerRoute(
-            settings(WORKER_URL_BASE=url, TASKS_AUTH=SECRET, WORKER_CONNECT_TIMEOUT_S="0.5")
-        )
-
-    @pytest.fixture
-    def serve(self) -> Iterator[Callable[[Any], HttpStub]]:
-        stubs: list[HttpStub] = []
-
-        def start(answer: Any) -> HttpStub:
-            stubs.append(HttpStub(answer))
-            return stubs[-1]
-
-        yield start
-        for stub in stubs:
-            stub.close()
-
-    def test_the_worker_gets_the_same_request_as_through_cloud_tasks(
-        self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
-    ) -> None:
-        stub = serve(confirm)
-        assert route_to(stub.url).attempt(JOB, 5.0) == Attempt(Verdict.DELIVERED, "200", "done")
-        ((path, headers, body),) = stub.requests
-        assert (path, body) == ("/api/tasks/assemble", JOB.body())
-        expected = {name.lower(): value for name, value in JOB.headers(SECRET).items()}
-        assert expected.items() <= headers.items()
-
-    @pytest.mark.parametrize(
-        ("answer", "verdict", "reason"),
-        [
-            (0.0, Verdict.AMBIGUOUS, "protocol-error"),
-            (30.0, Verdict.AMBIGUOUS, "timeout"),
-            ((200, b"<html>"), Verdict.AMBIGUOUS, "bad-reply"),
-            ((200, b"x" * 100_000), Verdict.AMBIGUOUS, "bad-reply"),
-            ((404, b""), Verdict.REJECTED, "http-404"),
-            ((302, b""), Verdict.REJECTED, "http-302"),
-            ((500, b""), Verdict.AMBIGUOUS, "http-500"),
-        ],
-    )
-    def test_what_an_answer_proves(
-        self,
-        serve: Callable[[Any], HttpStub],
-        route_to: Callable[[str], WorkerRoute],
-        answer: Any,
-        verdict: Verdict,
-        reason: str,
-    ) -> None:
-        attempt = route_to(serve(lambda _: answer).url).attempt(JOB, 0.5 if reason == "timeout" else 20)
-        assert (attempt.verdict, attempt.reason) == (verdict, reason), attempt
-        assert attempt.costly == (reason == "timeout")
-
-    def test_an_answer_counts_however_long_it_took_to_get_ready_to_ask(
-        self,
-        serve: Callable[[Any], HttpStub],
-        route_to: Callable[[str], WorkerRoute],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        """The client is built on first use, and for https it reads all certificates: that can take a while."""
-        route = route_to(serve(confirm).url)
-        real = route._connected
-        monkeypatch.setattr(route, "_connected", lambda: (threading.Event().wait(1.2), real())[1])
-        assert route.attempt(JOB, 1.0).verdict is Verdict.DELIVERED
-
-    def test_for_plain_http_no_certificate_is_read(
-        self,
-        serve: Callable[[Any], HttpStub],
-        route_to: Callable[[str], WorkerRoute],
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("reads certificates"))
-        assert route_to(serve(confirm).url).attempt(JOB, 5.0).verdict is Verdict.DELIVERED
-
-    def test_only_who_can_show_a_certificate_is_believed(
-        self, route_to: Callable[[str], WorkerRoute], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        authority, stranger = trustme.CA(), trustme.CA()
-        authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        said = []
-        for issuer in (authority, stranger):
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            issuer.issue_cert("127.0.0.1").configure_cert(context)
-            with contextlib.closing(HttpStub(confirm, tls=context)) as worker:
-                said.append(route_to(worker.url).attempt(JOB, 5.0))
-        assert [(each.verdict, each.reason) for each in said] == [
-            (Verdict.DELIVERED, "200"),
-            (Verdict.REJECTED, "tls"),
-        ]
-
-    @pytest.mark.parametrize("first", [b"Content-Length: 1000\r\n\r\n", b"X-Drips: "], ids=["body", "head"])
-    def test_a_reply_that_drips_is_cut_off(
-        self, route_to: Callable[[str], WorkerRoute], first: bytes
-    ) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
-        done = threading.Event()
-
-        def drip() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\n" + first)
-                while not done.wait(0.05):
-                    try:
-                        connection.sendall(b"x")
-                    except OSError:
-                        return
-
-        thread = threading.Thread(target=drip)
-        thread.start()
-        try:
-            attempt = route_to(f"http://127.0.0.1:{listener.getsockname()[1]}").attempt(JOB, 0.5)
-        finally:
-            done.set()
-            thread.join()
-            listener.close()
-        assert (attempt.verdict, attempt.reason, attempt.costly) == (Verdict.AMBIGUOUS, "timeout", True)
-
-    def test_a_connection_that_is_gone_already_needs_no_cut(self) -> None:
-        ours, theirs = socket.socketpair()
-        theirs.close()
-        total = _TotalTime(60)
-        with total:
-            stream = SimpleNamespace(get_extra_info={"socket": ours}.__getitem__)
-            total.trace("connection.connect_tcp.complete", {"return_value": stream})
-            ours.close()
-            total._cut()
-        assert total.over
-
-    def test_refused_unresolved_and_not_tls_are_certain(
-        self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
-    ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-        refused = route_to(f"http://127.0.0.1:{port}").attempt(JOB, 5.0)
-        assert (refused.verdict, refused.reason) == (Verdict.REJECTED, "connection-refused")
-        unresolved = route_to("http://nowhere.invalid").attempt(JOB, 5.0)
-        assert (unresolved.verdict, unresolved.reason) == (Verdict.REJECTED, "dns")
-        plain = serve(confirm).url.replace("http://", "https://")
-        not_tls = route_to(plain).attempt(JOB, 5.0)
-        assert (not_tls.verdict, not_tls.reason) == (Verdict.REJECTED, "tls")
-
-
-def reply(**fields: object) -> bytes:
-    return json.dumps({"job_id": "j1"} | fields).encode()
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "verdict"),
-    [
-        (200, reply(status="done"), Verdict.DELIVERED),
-        (201, reply(status="failed"), Verdict.DELIVERED),
-        (200, reply(status="busy"), Verdict.AMBIGUOUS),
-        (200, reply(status="done", job_id="j2"), Verdict.AMBIGUOUS),
-        (200, b"[]", Verdict.AMBIGUOUS),
-        (200, b"[" * 100_000, Verdict.AMBIGUOUS),
-        (401, b"", Verdict.REJECTED),
-        (408, b"", Verdict.AMBIGUOUS),
-        (429, reply(status="not_done"), Verdict.REJECTED),
-        (502, b"bad gateway", Verdict.AMBIGUOUS),
-        (503, reply(status="busy"), Verdict.AMBIGUOUS),
-        (503, reply(status="not_done"), Verdict.REJECTED),
-        (503, reply(status="not_done", job_id="j2"), Verdict.AMBIGUOUS),
-    ],
-)
-def test_what_a_reply_proves(status: int, body: bytes, verdict: Verdict) -> None:
-    assert judge_reply(JOB, status, body).verdict is verdict
-
-
-def test_every_httpx_error_is_classified() -> None:
-    """A new exception of the library must be looked at before it is relied on."""
-    kinds = [
-        kind
-        for kind in vars(httpx).values()
-        if isinstance(kind, type) and issubclass(kind, httpx.RequestError) and not kind.__subclasses__()
-    ]
-    unlisted = [kind for kind in kinds if not issubclass(kind, tuple(row[0] for row in EXCEPTIONS))]
-    assert unlisted == [httpx.TooManyRedirects]  # redirects are never followed
-
-
-@pytest.mark.parametrize(
-    ("cause", "reason"),
-    [
-        (socket.gaierror(-2, "Name or service not known"), "dns"),
-        (ssl.SSLCertVerificationError("self-signed"), "tls"),
-        (ConnectionRefusedError(111, "refused"), "connection-refused"),
-        (OSError(113, "No route to host"), "connect-failed"),
-    ],
-)
-def test_why_a_connection_failed(cause: OSError, reason: str) -> None:
-    error = httpx.ConnectError("failed")
-    error.__cause__ = cause
-    assert (classify_http(error).verdict, classify_http(error).reason) == (Verdict.REJECTED, reason)
-
-
-def test_an_unknown_exception_proves_nothing() -> None:
-    assert classify_http(MemoryError()).verdict is Verdict.AMBIGUOUS
