@@ -14,8 +14,12 @@ CONTAINERS := $(IN_BOTH) scenarios/network harness/tests/containers
 CONTAINERS_AT_ONCE := 3
 # The run in processes that the one in containers is compared with; without one, the same suites are run for that.
 COMPARED_WITH :=
+# Starts a container engine where none runs, and stops that one again when what follows has ended.
+WITH_ENGINE := @scripts/container-engine $(MAKE) --no-print-directory
 
-.PHONY: verify test check tools images containers clean lock help architecture soak stability prove mutation
+.PHONY: verify test check tools images processes containers suites-in-containers clean lock help architecture soak stability
+.PHONY: prove mutation
+.NOTPARALLEL:  # what takes long uses all processors by itself
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,14 +48,19 @@ check: $(STAMP) ## style, types and layering
 tools: ## install what the tests need beyond Python (PostgreSQL, Chromium, npm)
 	@scripts/install-test-tools
 
-test: check tools ## everything but containers: checks, all tests, all scenarios in processes, branch coverage
-	rm -rf .coverage .coverage.* reports/out/coverage
-	$(BIN)/coverage run -m pytest -n auto --crowd=2000
+test: ## everything: checks, all tests, all scenarios in processes and in containers (as root; starts an engine if none runs)
+	$(WITH_ENGINE) processes suites-in-containers COMPARED_WITH=reports/out/processes
+
+processes: check tools ## what of this needs no containers: checks, all tests, all scenarios in processes, branch coverage
+	rm -rf .coverage .coverage.* reports/out/coverage reports/out/processes
+	$(BIN)/coverage run -m pytest -n auto --crowd=2000 --run-folder=reports/out/processes
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-containers: $(STAMP) tools ## the suites from the image that is shipped, in containers (as root; starts an engine if none runs)
-	@scripts/container-engine
+containers: ## the suites from the image that is shipped, in containers, and whether they tell the same as in processes
+	$(WITH_ENGINE) suites-in-containers
+
+suites-in-containers: $(STAMP) tools
 	rm -rf reports/out/containers reports/out/compared
 	$(BIN)/python -m pytest -n $(CONTAINERS_AT_ONCE) --topology=containers --run-folder=reports/out/containers $(CONTAINERS)
 	$(if $(COMPARED_WITH),,$(BIN)/python -m pytest -n auto --run-folder=reports/out/compared $(IN_BOTH))
