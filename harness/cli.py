@@ -109,6 +109,8 @@ def _verify(options: argparse.Namespace) -> int:
         "-q",
         "-r",
         "",
+        "-o",
+        "console_output_style=classic",  # the lines count, and no percentage of pytest's stands between them
         "-n",
         options.processes,
         f"--crowd={CROWD_OF_A_RELEASE}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,31 @@ _PLAIN_WIDTH = 120
 
 
 class Progress:
-    """Prints one line per scenario as its verdict arrives, in place of pytest's dots."""
+    """Prints one line per scenario as its verdict arrives, in place of pytest's dots and letters.
 
-    def __init__(self, config: pytest.Config, property_name: str) -> None:
+    Args:
+        config: pytest's configuration.
+        property_name: under which a report carries what the line says.
+        mark: the marker by which a scenario's reports are known.
+        selected: the node ids of all scenarios of the run; may still grow while tests are collected.
+    """
+
+    def __init__(
+        self, config: pytest.Config, property_name: str, mark: str, selected: Collection[str]
+    ) -> None:
         self._config = config
         self._property = property_name
+        self._mark = mark
+        self._selected = selected
         self._done = 0
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """No dot for what passed; failures keep pytest's own category, so that they are listed at the end."""
-        return (report.outcome if report.when == "call" else "", "", "") if report.passed else None
+        """No letter where a line is printed, nor for what passed; pytest's categories stay, for its list at the end."""
+        if report.passed:
+            return report.outcome if report.when == "call" else "", "", ""
+        if self._mark not in report.keywords or hasattr(report, "wasxfail"):
+            return None
+        return "error" if report.failed and report.when != "call" else report.outcome, "", ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """The line, once the scenario is torn down and judged."""
@@ -44,7 +60,8 @@ class Progress:
             return
         self._done += 1
         console = console_for(self._config.get_terminal_writer())
-        line = Text(f"{self._done:>4}  ")
+        total = str(len(self._selected))
+        line = Text(f"{self._done:>{len(total)}}/{total}  ")
         line.append(f"{facts['verdict']:<14}", style=_STYLE[facts["verdict"]])
         line.append(f"{facts['duration_s']:6.2f} s  {facts['scenario']}  ")
         line.append(facts["title"], style="dim")

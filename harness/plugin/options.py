@@ -87,4 +87,5 @@ def pytest_configure(config: pytest.Config) -> None:
     except (UsageError, Inconclusive) as problem:
         raise pytest.UsageError(str(problem)) from None
     if state.is_controller and config.getoption("dc_lines"):
-        config.pluginmanager.register(Progress(config, PROPERTY), "dispatchcheck-progress")
+        config.pluginmanager.register(
+            Progress(config, PROPERTY, MARK, state.selected), "dispatchcheck-progress")

@@ -121,7 +121,7 @@ def test_the_verdict_its_reasons_and_the_report_are_told(tmp_path: Path) -> None
 
 def progress_line(writer: Writer, **facts: Any) -> str:
     config = SimpleNamespace(get_terminal_writer=lambda: writer)
-    progress = Progress(cast("pytest.Config", config), "facts")
+    progress = Progress(cast("pytest.Config", config), "facts", "scenario", range(293))
     told = {"verdict": "PASS", "scenario": "X-01-a", "title": "It works.", "duration_s": 1.5, **facts}
     for when in ("setup", "call", "teardown"):
         report = SimpleNamespace(user_properties=[("facts", told)] if when == "teardown" else [], when=when)
@@ -130,7 +130,28 @@ def progress_line(writer: Writer, **facts: Any) -> str:
 
 
 def test_one_line_per_scenario() -> None:
-    assert progress_line(Writer(hasmarkup=False)) == "   1  PASS            1.50 s  X-01-a  It works.\n"
+    assert progress_line(Writer(hasmarkup=False)) == "  1/293  PASS            1.50 s  X-01-a  It works.\n"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "when", "keywords", "status"),
+    [
+        ("passed", "call", {}, ("passed", "", "")),
+        ("passed", "setup", {}, ("", "", "")),
+        ("failed", "call", {"scenario": 1}, ("failed", "", "")),
+        ("failed", "teardown", {"scenario": 1}, ("error", "", "")),
+        ("skipped", "setup", {"scenario": 1}, ("skipped", "", "")),
+        ("failed", "call", {}, None),  # an ordinary test has no line: pytest's letter is all that is seen of it
+    ],
+)
+def test_no_letter_of_pytests_stands_between_the_lines(
+    outcome: str, when: str, keywords: dict[str, int], status: tuple[str, str, str] | None
+) -> None:
+    report = SimpleNamespace(
+        outcome=outcome, when=when, keywords=keywords, passed=outcome == "passed", failed=outcome == "failed"
+    )
+    progress = Progress(cast("pytest.Config", None), "facts", "scenario", [])
+    assert progress.pytest_report_teststatus(cast("pytest.TestReport", report)) == status
 
 
 def test_a_long_title_is_cut_and_never_wrapped() -> None:
@@ -138,7 +159,7 @@ def test_a_long_title_is_cut_and_never_wrapped() -> None:
 
     assert text.count("\n") == 1
     assert len(text.rstrip()) <= 120
-    assert text.startswith("   1  NOT_APPLICABLE")
+    assert text.startswith("  1/293  NOT_APPLICABLE")
     assert text.rstrip().endswith("…")
 
 
