@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +58,21 @@ class Requirements(Mapping[str, Requirement]):
         """The list as it is kept with a run's evidence, one line for each."""
         rows = (json.dumps(dataclasses.asdict(item), ensure_ascii=False) for item in self._by_id.values())
         return "[\n" + ",\n".join(rows) + "\n]\n"
+
+
+def tally(passed: int, folders: Collection[str], not_applicable: Collection[str]) -> str:
+    """How many of a requirement's scenarios passed, of those that could, and how many were not applicable.
+
+    Args:
+        passed: how many of them passed.
+        folders: all of its scenarios.
+        not_applicable: the run's scenarios that were not applicable.
+    """
+    aside = sum(folder in not_applicable for folder in folders)
+    judged = len(folders) - aside
+    parts = [f"{passed}/{judged}"] if judged else []
+    parts += [f"{aside} n/a"] if aside else []
+    return ", ".join(parts) or "-"
 
 
 def load(path: Path) -> Requirements:

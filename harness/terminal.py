@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.requirements import tally
+
 if TYPE_CHECKING:
     import pytest
 
@@ -112,15 +114,15 @@ def _table(results: dict[str, Any], *, everything: bool) -> Table:
     for name, width in (("requirement", 11), ("level", 8), ("verdict", 14), ("scenarios", 9)):
         table.add_column(name, no_wrap=True, min_width=width)
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    aside = {s["folder"] for s in results["scenarios"] if s["verdict"] == "NOT_APPLICABLE"}
     for row in results["requirements"]:
         if row["verdict"] == "NOT VERIFIED" and not everything:
             continue
-        count = len(row["scenarios"])
         table.add_row(
             row["id"],
             row["level"],
             Text(row["verdict"], style=_STYLE[row["verdict"]]),
-            f"{row['passed']}/{count}" if count else "-",
+            tally(row["passed"], row["scenarios"], aside),
             Text(row["text"]),
         )
     return table

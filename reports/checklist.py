@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from harness.requirements import tally
 from reports import figures, proof
 from reports.policy import Policy
 from reports.release import release
@@ -19,6 +20,9 @@ _MARK = {
     "NOT_APPLICABLE": "-",
     "EXCLUDED": "-",
 }
+_GRAVITY = ("FAIL", "INCONCLUSIVE", "PASS", "NOT_APPLICABLE")
+MOST_LINKS = 3
+_CODE = re.compile(r"(`[^`|\\<>]+`)")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!&])")
 
 
@@ -26,6 +30,7 @@ def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
     """The checklist as Markdown, from the document of ``results.json``."""
     run = results["run"]
     document = release(results, policy)
+    verdicts = verdicts_of(results)
     began = dt.datetime.fromtimestamp(run["began_at"], tz=dt.UTC)
     lines = [
         f"# Release checklist: {plain(run['profile'])}",
@@ -45,7 +50,7 @@ def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "",
         "| | requirement | level | verdict | shown by | text |",
         "| --- | --- | --- | --- | --- | --- |",
-        *(row(entry) for entry in results["requirements"]),
+        *(row(entry, verdicts) for entry in results["requirements"]),
         "",
         *_excluded(document["excluded"]),
         *_figures(results),
@@ -67,6 +72,7 @@ def checklist(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "",
         *(f"- {plain(limit)}" for limit in document["limits"]),
         "",
+        *_evidence(results, verdicts),
     ]
     return "\n".join(lines)
 
@@ -110,16 +116,47 @@ def _excluded(excluded: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["## Excluded", "", *(f"- {row['id']}: {plain(row['because'])}" for row in excluded), ""]
 
 
-def row(entry: Mapping[str, Any], *, links: bool = True) -> str:
-    """One requirement as a row of a table; without links it gives the number of scenarios instead of their names."""
-    shown_by = ", ".join(f"[{plain(name)}](evidence/{name}/)" for name in entry["scenarios"]) if links else ""
-    if not links and entry["scenarios"]:
-        shown_by = f"{entry['passed']}/{len(entry['scenarios'])}"
-    shown_by = shown_by or "-"
+def verdicts_of(results: Mapping[str, Any]) -> dict[str, str]:
+    """The verdict of each scenario, by its folder."""
+    return {scenario["folder"]: scenario["verdict"] for scenario in results["scenarios"]}
+
+
+def gravest_first(folders: Iterable[str], verdicts: Mapping[str, str]) -> list[str]:
+    """Scenarios in the order in which a reader wants to see them: what failed stands before what passed."""
+    return sorted(folders, key=lambda folder: _GRAVITY.index(verdicts[folder]))
+
+
+def row(entry: Mapping[str, Any], verdicts: Mapping[str, str], *, links: bool = True) -> str:
+    """One requirement as a row of a table.
+
+    Args:
+        entry: the requirement.
+        verdicts: of the run's scenarios, by their folders.
+        links: link to the evidence of the first scenarios that show it; a report that lies elsewhere cannot.
+    """
+    aside = {folder for folder, verdict in verdicts.items() if verdict == "NOT_APPLICABLE"}
+    shown_by = tally(entry["passed"], entry["scenarios"], aside)
+    if links and entry["scenarios"]:
+        first = gravest_first(entry["scenarios"], verdicts)[:MOST_LINKS]
+        more = len(entry["scenarios"]) - len(first)
+        shown_by += f": {_links(first)}" + (f" and {more} more" if more else "")
     return (
         f"| [{_MARK[entry['verdict']]}] | {entry['id']} | {entry['level']} | {entry['verdict']} | {shown_by} "
-        f"| {plain(entry['text'])} |"
+        f"| {_prose(entry['text'])} |"
     )
+
+
+def _links(folders: Iterable[str]) -> str:
+    return ", ".join(f"[{plain(folder)}](evidence/{folder}/)" for folder in folders)
+
+
+def _evidence(results: Mapping[str, Any], verdicts: Mapping[str, str]) -> list[str]:
+    """Where the table leaves some out: all scenarios that show a requirement."""
+    rows = [entry for entry in results["requirements"] if len(entry["scenarios"]) > MOST_LINKS]
+    if not rows:
+        return []
+    lines = (f"- {entry['id']}: {_links(gravest_first(entry['scenarios'], verdicts))}" for entry in rows)
+    return ["## All evidence, by requirement", "", *lines, ""]
 
 
 def _kills(document: Mapping[str, Any]) -> list[str]:
@@ -150,11 +187,12 @@ def _kills(document: Mapping[str, Any]) -> list[str]:
 
 def _figures(results: Mapping[str, Any]) -> list[str]:
     rows = []
-    for scenario, figure in figures.of_run(results):
-        bound = plain(figures.bound_in_words(figure)) or "-"
-        name, value = plain(figure["name"]), plain(figures.in_words(figure))
-        folder = scenario["folder"]
-        rows.append(f"| {name} | {value} | {bound} | [{plain(folder)}](evidence/{folder}/) |")
+    for shown in figures.overview(results):
+        bound = plain(figures.bound_in_words(shown.figure)) or "-"
+        name, value = plain(shown.figure["name"]), plain(figures.in_words(shown.figure))
+        more = len(shown.folders) - 1
+        link = _links(shown.folders[:1]) + (f" and {more} more" if more else "")
+        rows.append(f"| {name} | {value} | {bound} | {link} |")
     if not rows:
         return []
     head = ["| what was measured | value | bound | scenario |", "| --- | ---: | --- | --- |"]
@@ -180,6 +218,12 @@ def _not_passed(results: Mapping[str, Any]) -> list[str]:
 
 def _longest_run_of_backticks(text: str) -> int:
     return max((len(run) for run in re.findall("`+", text)), default=0)
+
+
+def _prose(text: str) -> str:
+    """A sentence of ours: as ``plain``, but what stands between backticks is code."""
+    parts = _CODE.split(" ".join(text.split()))
+    return "".join(part if _CODE.fullmatch(part) else _SPECIAL.sub(r"\\\1", part) for part in parts)
 
 
 def plain(text: str) -> str:

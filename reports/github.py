@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports import proof
-from reports.checklist import plain, row
-from reports.figures import bound_in_words, in_words, of_run
+from reports.checklist import plain, row, verdicts_of
+from reports.figures import bound_in_words, in_words, overview
 from reports.policy import Policy, decide, default_policy
 
 LIMIT_BYTES = 1_000_000
@@ -22,6 +22,7 @@ _LONGEST_MESSAGE = 4000
 def summary(results: Mapping[str, Any], policy: Policy | None = None) -> str:
     """The job's summary in Markdown; where it would be too long, it ends early and says so."""
     decision = decide(results, policy or default_policy())
+    verdicts = verdicts_of(results)
     lines = [
         f"## {'✅ GO' if decision.go else '⛔ NO-GO'}: {plain(results['run'].get('profile', ''))}",
         "",
@@ -32,7 +33,7 @@ def summary(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "",
         "| | requirement | level | verdict | shown by | text |",
         "| --- | --- | --- | --- | --- | --- |",
-        *(row(entry, links=False) for entry in results["requirements"]),
+        *(row(entry, verdicts, links=False) for entry in results["requirements"]),
         "",
         plain(proof.in_words(results.get("prove"))),
         "",
@@ -55,14 +56,23 @@ def _figures(results: Mapping[str, Any]) -> list[str]:
     rows = [
         " | ".join(
             plain(text) or "-"
-            for text in (given["name"], in_words(given), bound_in_words(given), s["folder"])
+            for text in (
+                shown.figure["name"],
+                in_words(shown.figure),
+                bound_in_words(shown.figure),
+                _from(shown.folders),
+            )
         )
-        for s, given in of_run(results)
+        for shown in overview(results)
     ]
     if not rows:
         return []
     head = ["", "| what was measured | value | bound | scenario |", "| --- | ---: | --- | --- |"]
     return [*head, *(f"| {row} |" for row in rows), ""]
+
+
+def _from(folders: Sequence[str]) -> str:
+    return folders[0] if len(folders) == 1 else f"{len(folders)} scenarios"
 
 
 def _within(lines: Sequence[str], limit: int) -> str:

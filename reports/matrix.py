@@ -1,8 +1,9 @@
 """The kill matrix as a picture: which known-bad dispatchers the suites find, by which scenario, and for which reason.
 
 Three views of the same, from far to near: a tile for each mutant, by the requirement that it breaks; a row for each
-mutant with a mark for each scenario that ran on it; and what each scenario adds. Every mark differs in its form as well
-as in its colour, and each row says in words what its marks show.
+mutant with a mark for each scenario that ran on it; and what each scenario adds. Rows of mutants that were found as
+stated are folded: there are many of them, and they ask for nothing. Every mark differs in its form as well as in its
+colour, and each row says in words what its marks show.
 """
 
 from __future__ import annotations
@@ -74,30 +75,44 @@ def _tiles(prove: Mapping[str, Any]) -> Iterator[str]:
                 f'<span aria-hidden="true">{_SIGNS[verdict]}</span><span class="hidden">{words}</span></a></li>'
             )
         yield "</ul></div>"
-    yield "</div>"
-
-
-def _rows(prove: Mapping[str, Any], grid: _Grid, shown: frozenset[str]) -> Iterator[str]:
     keys = "".join(
         f'<span class="key"><span class="tile {_KINDS[verdict]}" aria-hidden="true">{sign}</span> '
         f"{'killed for the stated reason' if verdict == 'killed' else verdict}</span>"
         for verdict, sign in _SIGNS.items()
     )
-    keys += "".join(
+    yield f'</div><p class="legend">{keys}</p>'
+
+
+def _rows(prove: Mapping[str, Any], grid: _Grid, shown: frozenset[str]) -> Iterator[str]:
+    found = [mutant for mutant in prove["mutants"] if mutant["verdict"] == "killed"]
+    rest = [mutant for mutant in prove["mutants"] if mutant["verdict"] != "killed"]
+    if rest:
+        yield from _table(rest, grid, shown, label="Known-bad dispatchers that were not found as stated")
+    if found:
+        words = "which scenario found it" if len(found) == 1 else "which scenario found which"
+        yield f'<details class="rows"><summary>{len(found)} found for the stated reason: {words}</summary>'
+        yield from _table(found, grid, shown, label="Kill matrix")
+        yield "</details>"
+
+
+def _table(
+    mutants: Sequence[Mapping[str, Any]], grid: _Grid, shown: frozenset[str], *, label: str
+) -> Iterator[str]:
+    keys = "".join(
         f'<span class="key"><svg viewBox="0 0 8 {_HEIGHT}" width="8" height="{_HEIGHT}" aria-hidden="true">'
         f'<path class="mark-{number}" d="{_marks(mark, [1], _WIDEST)}"/></svg> {_SCENARIO_WORDS[outcome]}</span>'
         for number, (outcome, mark) in reversed(list(enumerate(_MARKS.items())))
     )
     yield (
         f'<p class="legend">{keys}</p>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Kill matrix"><table class="matrix"><thead><tr>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="matrix"><thead><tr>'
         '<th scope="col">known-bad dispatcher, and which scenario found it</th>'
         f'<th scope="col"><span class="hidden">every scenario that ran on it, by suite</span>{_head(grid)}'
         "</th></tr></thead>"
     )
-    for family, mutants in _families(prove["mutants"]).items():
+    for family, mine in _families(mutants).items():
         yield f'<tbody><tr class="family"><th scope="rowgroup" colspan="2">{escape(family)}</th></tr>'
-        for mutant in mutants:
+        for mutant in mine:
             yield _row(mutant, grid, shown)
         yield "</tbody>"
     yield "</table></div>"

@@ -88,4 +88,5 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(problem)) from None
     if state.is_controller and config.getoption("dc_lines"):
         config.pluginmanager.register(
-            Progress(config, PROPERTY, MARK, state.selected), "dispatchcheck-progress")
+            Progress(config, PROPERTY, MARK, state.selected), "dispatchcheck-progress"
+        )

@@ -182,7 +182,7 @@ class InProcess:
         self.mode = next((cell.mode for cell in chosen if cell.mode), Mode.PROD)
         text = f"asks for {len(names)} cells: {cells}"
         self.journal.record("harness", "stimulus", text, cells=names, again=self._again)
-        self._ledger.figure(f"cells, {cells}", len(names))
+        self._ledger.figure("decisions compared", len(names), "cells")
         for treated in self._decisions.run(chosen):
             count = len(treated["cells"])
             self.journal.record("api", "conduct", f"treats {count} of the cells alike", **treated)

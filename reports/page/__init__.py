@@ -23,7 +23,9 @@ import jinja2
 from markupsafe import Markup
 from pydantic_core import to_json
 
+from harness.requirements import tally
 from reports import figures, proof
+from reports.checklist import MOST_LINKS, gravest_first, verdicts_of
 from reports.detail import detail, figure
 from reports.matrix import kill_matrix
 from reports.policy import Policy
@@ -55,7 +57,7 @@ def page(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         results={**results, "complete": document["complete"]},
         run=document["run"],
         brief=list(_brief(document)),
-        rows=document["requirements"],
+        rows=list(_rows(results)),
         board=_board(document["requirements"]),
         by_person=document["by_person"],
         excluded=document["excluded"],
@@ -137,11 +139,21 @@ def _suite(scenario: Mapping[str, Any]) -> str:
 
 
 def _figures(results: Mapping[str, Any]) -> Markup:
-    cards = (
-        figure(given, of=f'<a href="#s-{anchor(scenario["folder"])}">{escape(scenario["folder"])}</a>')
-        for scenario, given in figures.of_run(results)
-    )
+    cards = []
+    for shown in figures.overview(results):
+        first, more = shown.folders[0], len(shown.folders) - 1
+        of = f'<a href="#s-{anchor(first)}">{escape(first)}</a>'
+        cards.append(figure(shown.figure, of=of + (f"<small>and {more} more</small>" if more else "")))
     return Markup("".join(cards))  # noqa: S704 - escaped where it is made
+
+
+def _rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The requirements with what their rows say of their scenarios."""
+    verdicts = verdicts_of(results)
+    aside = {folder for folder, verdict in verdicts.items() if verdict == "NOT_APPLICABLE"}
+    for row in results["requirements"]:
+        folders = gravest_first(row["scenarios"], verdicts)
+        yield {**row, "first": folders[:MOST_LINKS], "tally": tally(row["passed"], folders, aside)}
 
 
 def _board(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

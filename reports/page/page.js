@@ -58,7 +58,12 @@ async function fill(row) {
 
 function open(id) {
   const row = id && document.getElementById(id);
-  if (!row || !row.classList.contains("scenario")) return;
+  if (!row) return;
+  if (!row.classList.contains("scenario")) {
+    const folded = row.closest("details:not([open])");
+    if (folded) { folded.open = true; row.scrollIntoView(); }
+    return;
+  }
   row.hidden = false;
   row.open = true;
   row.firstElementChild.focus();

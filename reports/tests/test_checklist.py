@@ -61,6 +61,29 @@ def test_a_pass_lists_no_reasons_and_no_failures() -> None:
     assert "\n\n\n" not in text
 
 
+def test_the_table_names_a_few_scenarios_and_the_list_below_all_of_them() -> None:
+    shown = [result(str(n), Verdict.PASS) for n in range(5)] + [result("z", Verdict.FAIL, blame="sut")]
+    text = render(*shown, result("na", Verdict.NOT_APPLICABLE))
+    (row,) = [line for line in text.splitlines() if "| PROD-01 |" in line]
+    first = "[X-z](evidence/X-z/), [X-0](evidence/X-0/), [X-1](evidence/X-1/)"
+    assert f"| 5/6, 1 n/a: {first} and 4 more |" in row
+    (listed,) = [line for line in text.splitlines() if line.startswith("- PROD-01: ")]
+    assert re.findall(r"\[X-(\w+)]", listed) == ["z", "0", "1", "2", "3", "4", "na"]
+    assert headings(text)[-1] == "## All evidence, by requirement"
+
+
+def test_code_in_a_requirement_is_code() -> None:
+    for text, shown in (
+        ("`a_b` is *c*", "`a_b` is \\*c\\*"),
+        ("`a|b` no", "\\`a\\|b\\` no"),
+        ("``x` y", "\\``x` y"),
+        ("one ` alone", "one \\` alone"),
+        ("`<b>`", "\\`\\<b\\>\\`"),
+    ):
+        requirements = Requirements([Requirement("PROD-01", Level.CORE, text)])
+        assert f"| {shown} |" in render(PASSED, requirements=requirements)
+
+
 def test_only_a_pass_is_ticked() -> None:
     marks = {}
     for verdict in Verdict:

@@ -56,6 +56,22 @@ def test_values_read_well(value: float, unit: str, words: str) -> None:
     assert figures.in_words({"name": "x", "value": value, "unit": unit}) == words
 
 
+def test_counts_of_many_scenarios_are_added_up_and_nothing_else_is() -> None:
+    count = {"name": "cells", "value": 3, "unit": "", "at_least": None, "at_most": None}
+    bounded, rate = {**count, "name": "b", "at_least": 2}, {**count, "name": "r", "value": 1.5}
+    other_unit = {**count, "unit": "jobs"}
+    given = (count, bounded, rate)
+    names = ("A-01", "B-01", "C-01")
+    parts = [made.scenario(name, figures=given) for name in names]
+    document = json.loads(as_json(made.document(*parts, made.scenario("D-01", figures=(other_unit,)))))
+    found = [(s.figure["name"], s.figure["value"], list(s.folders)) for s in figures.overview(document)]
+    assert found[0] == ("cells", 9, list(names))
+    assert found[1:-1] == [each for name in names for each in (("b", 3, [name]), ("r", 1.5, [name]))][:6]
+    assert found[-1] == ("cells", 3, ["D-01"])
+    assert "| cells | 9 | - | [A-01](evidence/A-01/) and 2 more |" in checklist(document).splitlines()
+    assert "| cells | 9 | - | 3 scenarios |" in summary(document).splitlines()
+
+
 def test_the_checklist_lists_them_with_their_bounds() -> None:
     lines = checklist(measured(THROUGHPUT, SLOWEST)).splitlines()
     assert "| throughput | 41.7 jobs/s | at least 20 jobs/s | [LOAD-01](evidence/LOAD-01/) |" in lines

@@ -171,6 +171,7 @@ def test_the_kill_matrix_is_a_picture_and_words(open_page: Open) -> None:
     rows = part.locator("table.matrix tbody tr:not(.family)")
     assert rows.count() == 4
     killed = tab.locator("#m-m-killed")
+    part.get_by_text("1 found for the stated reason").click()
     assert killed.inner_text().startswith("✓\nWhat is wrong with m-killed\nPROD-03 route: PROD-FALLBACK-01")
     assert killed.locator("svg.strip").get_attribute("aria-label") == "1 killed, 1 passed"
     assert killed.locator("path.mark-3").count() == 1
@@ -179,6 +180,32 @@ def test_the_kill_matrix_is_a_picture_and_words(open_page: Open) -> None:
     assert "the patch is stale" in tab.locator("#m-m-stale").inner_text()
     assert tab.locator(".variants li").first.inner_text().startswith("false alarm Harmless: v-alarm")
     assert "1 scenario kills" in part.locator(".more").nth(1).inner_text()
+
+
+def test_what_was_found_as_stated_is_folded_and_its_tile_leads_there(open_page: Open) -> None:
+    tab = open_page(proved(), reduced_motion="reduce")
+    fold = tab.locator("#proof .rows")
+    assert not tab.locator("#m-m-killed").is_visible()
+    assert tab.locator("#m-m-alive").is_visible(), "a survivor is never folded away"
+    tab.emulate_media(media="print")
+    assert not fold.is_visible()
+    tab.emulate_media(media="screen")
+    tab.locator("#proof .tile[href='#m-m-killed']").click()
+    tab.wait_for_function("document.querySelector('#proof .rows').open")
+    assert tab.locator("#m-m-killed").is_visible()
+    tab.wait_for_function("document.getElementById('m-m-killed').getBoundingClientRect().top < innerHeight")
+    tab.emulate_media(media="print")
+    assert fold.is_visible(), "what a reader opened is printed"
+
+
+def test_a_requirement_says_how_many_were_not_applicable_and_links_what_failed_first(open_page: Open) -> None:
+    scenarios = [made.scenario(f"A-{n:02}", requires=("PROD-03",)) for n in range(4)]
+    scenarios.append(made.scenario("Z-01", Verdict.FAIL, requires=("PROD-03",)))
+    scenarios.append(made.scenario("B-01", Verdict.NOT_APPLICABLE, requires=("PROD-03",)))
+    row = open_page(made.document(*scenarios)).locator("#requirement-PROD-03")
+    assert row.locator(".filter-by").inner_text() == "4/5, 1 n/a"
+    assert row.locator(".shown-by a").all_inner_texts() == ["Z-01", "A-00", "A-01"]
+    assert row.locator(".shown-by").inner_text().endswith("and 3 more")
 
 
 def test_what_each_scenario_adds_is_said_only_where_it_is_known(open_page: Open) -> None:
@@ -211,6 +238,15 @@ def test_figures_are_shown_with_their_bounds(open_page: Open) -> None:
     cards.first.locator("a").click()
     tab.wait_for_selector(f"#s-{name}[data-filled]")
     assert tab.locator(f"#s-{name} .figure").count() == 2
+
+
+def test_what_many_scenarios_counted_is_one_card(open_page: Open) -> None:
+    document = some()
+    for scenario in document["scenarios"][3:20]:
+        scenario["figures"] = [{"name": "decisions compared", "value": 277, "unit": "cells"}]
+    cards = open_page(document).locator("section .figures > .figure")
+    first = document["scenarios"][3]["folder"]
+    assert cards.all_inner_texts() == [f"decisions compared\n4,709 cells\n{first}\nand 16 more"]
 
 
 def test_search_and_verdicts_filter(open_page: Open) -> None:
