@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from harness import profile
 from harness.clock import Deadline, wait
+from harness.tests.judged import PROFILE, Judged
+from harness.topologies.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _HEADER = """
@@ -200,3 +204,22 @@ def project(tmp_path: Path) -> Iterator[Project]:
     made = Project(tmp_path)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Workshop]:
+    """One for all tests of a module that judge copies of the reference."""
+    shared = Workshop(profile.load(PROFILE))
+    yield shared
+    shared.close()
+
+
+@pytest.fixture
+def reference(tmp_path: Path, workshop: Workshop) -> Judged:
+    """A copy of the reference that may be changed."""
+    shutil.copytree(
+        ROOT / "reference_impl",
+        tmp_path / "reference_impl",
+        ignore=shutil.ignore_patterns("tests", "mutants"),
+    )
+    return Judged(tmp_path, workshop)

@@ -2,65 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 
-from harness import matrix, profile, survey
+from harness import matrix, survey
 from harness.errors import NotApplicable
 from harness.matrix import Cells
 from harness.oracles.cells import Cell, cell
-from harness.profile import Profile
-from harness.survey import Survey
-from harness.tests.conftest import ROOT
-from harness.topologies import decisions
-from harness.topologies.workshop import Workshop
-
-PROFILE = ROOT / "reference_impl" / "dispatchcheck.toml"
-BEGINS = "        events.emit(events.CHECKING, run.job)"
-AGAIN = "again --cell='{cell}'"
-
-
-@dataclass
-class Judged:
-    """A copy of the reference that may be changed, and what the decision table says of it."""
-
-    folder: Path
-    workshop: Workshop
-
-    def change(self, module: str, old: str, new: str) -> None:
-        path = self.folder / "reference_impl" / module
-        text = path.read_text("utf-8")
-        assert text.count(old) == 1, f"{module} has changed: {old!r} is there {text.count(old)} times"
-        path.write_text(text.replace(old, new), encoding="utf-8")
-
-    @property
-    def profile(self) -> Profile:
-        return profile.load(PROFILE, source=self.folder)
-
-    def judge(self, *names: str) -> Survey:
-        groups = [Cells("given", lambda: tuple(map(cell, names)))]
-        return survey.survey(self.profile, self.workshop.launcher(), groups, again=AGAIN)
-
-
-@pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    shared = Workshop(profile.load(PROFILE))
-    yield shared
-    shared.close()
-
-
-@pytest.fixture
-def reference(tmp_path: Path, workshop: Workshop) -> Judged:
-    shutil.copytree(
-        ROOT / "reference_impl",
-        tmp_path / "reference_impl",
-        ignore=shutil.ignore_patterns("tests", "mutants"),
-    )
-    return Judged(tmp_path, workshop)
+from harness.tests.judged import BEGINS, Judged
 
 
 def test_the_reference_agrees_in_one_cell_of_each_kind(reference: Judged) -> None:
@@ -237,124 +185,6 @@ def test_a_dispatcher_that_decides_wrongly_disagrees(reference: Judged, name: st
     assert f"again --cell='{cell(at)}'" in finding.observed
 
 
-def test_a_source_is_never_mistaken_for_another(reference: Judged, tmp_path: Path) -> None:
-    """The reference, a changed copy, and the reference again, one after the other."""
-    at = "app_env=prod,cloud_tasks=unavailable"
-    before = reference.judge(at)
-    reference.change("assembler.py", "        if self._worker_confirms(run):", "        if False:")
-    changed = reference.judge(at)
-    original = Judged(ROOT, reference.workshop).judge(at)
-
-    assert (before.exit_code, changed.exit_code, original.exit_code) == (0, 1, 0)
-    assert tmp_path == reference.folder
-
-
-def test_what_a_source_brings_along_does_not_judge_it(reference: Judged) -> None:
-    """A folder named like the harness, in the source, is not what runs."""
-    (reference.folder / "harness").mkdir()
-    (reference.folder / "harness" / "__init__.py").write_text("raise SystemExit('I am the judge')\n")
-
-    assert reference.judge("app_env=prod").exit_code == 0
-
-
-def test_a_dispatcher_that_cannot_be_imported_is_said_to_be_wrong(reference: Judged) -> None:
-    reference.change("assembler.py", "class Assembler:", "class Assembler(:")
-
-    done = reference.judge("app_env=prod", "app_env=staging")
-
-    assert done.exit_code == 1
-    assert "SyntaxError" in done.findings[0].observed
-    assert "reference_impl.decisions:dispatcher" in done.findings[0].expected
-
-
-def test_a_dispatcher_that_ends_the_process_is_said_to_be_wrong(reference: Judged) -> None:
-    reference.change("assembler.py", BEGINS, f"        __import__('os')._exit(3)\n{BEGINS}")
-
-    done = reference.judge("app_env=prod")
-
-    assert done.exit_code == 1
-    assert "it ended the process in the middle of a cell" in done.findings[0].observed
-
-
-def test_a_dispatcher_that_refuses_by_ending_the_process_has_refused(reference: Judged) -> None:
-    refusal = "    settings = Settings.from_environ(environ)"
-    ends = f"    if environ.get('APP_ENV') == 'prodution': raise SystemExit('no')\n{refusal}"
-    reference.change("decisions.py", refusal, ends)
-
-    assert reference.judge("app_env=misspelt", "app_env=prod").exit_code == 0
-
-
-def test_a_line_that_breaks_off_in_one_cell_is_not_read_in_the_next(reference: Judged) -> None:
-    breaks = "        print('=' * 80, 'DEV MODE WORKER CHECK:', 'event=', sep='\\n', end='') if run.job.title else 0"
-    reference.change("assembler.py", BEGINS, f"{breaks}\n{BEGINS}")
-
-    (finding,) = reference.judge("app_env=prod,request=titled", "app_env=prod").findings
-
-    assert "1 of them disagree" in finding.observed
-
-
-def test_a_cell_that_hangs_is_found_and_the_next_ones_run_all_the_same(
-    reference: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DISPATCHCHECK_CELL_WITHIN_S", "0.3")
-    reference.change("assembler.py", BEGINS, f"        while run.job.title: pass\n{BEGINS}")
-
-    done = reference.judge("app_env=prod,request=titled", "app_env=prod")
-
-    assert done.exit_code == 1
-    assert "1 of them disagree" in done.findings[0].observed
-    assert "it took longer than 0.3 s to take the job through the chain" in done.findings[0].observed
-
-
-# What a dispatcher may do while it hangs, and what must not come of it.
-WHILE_HANGING = {
-    "holds what the next one needs": """\
-        lock = vars(events).setdefault("lock", __import__("threading").Lock())
-        lock.acquire()
-        while run.job.title:
-            pass
-        lock.release()
-""",
-    "catches everything": """\
-        while run.job.title:
-            try:
-                while run.job.title:
-                    pass
-            except BaseException:
-                pass
-""",
-}
-
-
-@pytest.mark.parametrize("code", WHILE_HANGING.values(), ids=WHILE_HANGING)
-def test_what_a_cell_does_while_it_hangs_stays_its_own(
-    reference: Judged, code: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DISPATCHCHECK_CELL_WITHIN_S", "0.3")
-    reference.change("assembler.py", BEGINS, f"{code}{BEGINS}")
-
-    done = reference.judge("app_env=prod,request=titled", "app_env=prod")
-
-    assert done.exit_code == 1
-    assert "1 of them disagree" in done.findings[0].observed
-    assert "app_env=prod,request=titled" in done.findings[0].observed
-
-
-def test_after_three_cells_that_hang_the_rest_is_not_tried_and_not_passed(
-    reference: Judged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DISPATCHCHECK_CELL_WITHIN_S", "0.2")
-    reference.change("assembler.py", BEGINS, f"        while True: pass\n{BEGINS}")
-
-    done = reference.judge(
-        *(f"app_env=prod,cloud_tasks={code}" for code in ("ok", "aborted", "unknown", "internal"))
-    )
-
-    assert done.exit_code == 1
-    assert "3 of them disagree" in done.findings[0].observed
-    assert "1 cells were not tried after that" in done.findings[0].observed
-
-
 def test_a_connection_of_its_own_is_not_made(reference: Judged) -> None:
     call = "        __import__('socket').create_connection(('127.0.0.1', 9))"
     reference.change("assembler.py", BEGINS, f"{call}\n{BEGINS}")
@@ -371,19 +201,6 @@ def test_a_request_to_anybody_else_is_noticed(reference: Judged) -> None:
     (finding,) = reference.judge("app_env=prod").findings
 
     assert "POST http://metrics.example/, which is not the worker" in finding.observed
-
-
-def test_what_a_cell_begins_in_the_background_ends_in_its_own_world(reference: Judged) -> None:
-    ask = "lambda: self._worker._client.get('http://elsewhere.test/')"
-    late = f"        if run.job.title: __import__('threading').Timer(0.05, {ask}).start()\n"
-    reference.change("assembler.py", BEGINS, f"{late}{BEGINS}")
-
-    done = reference.judge("app_env=prod,request=titled", "app_env=prod")
-
-    assert [finding.expected for finding in done.findings] == ["what the decision table says, in 2 cells"]
-    assert "1 of them disagree" in done.findings[0].observed
-    assert "app_env=prod,request=titled" in done.findings[0].observed
-    assert "elsewhere.test" in done.findings[0].observed
 
 
 def test_no_cell_at_all_is_no_agreement(reference: Judged) -> None:
@@ -407,7 +224,3 @@ def test_groups_are_those_that_a_dispatcher_answers_for() -> None:
 
     assert {"misspelt", "unset-on-cloud-run"} <= claimed
     assert len(core) < len(whole) == sum(len(group.cells) for group in matrix.everything())
-
-
-def test_a_cell_has_time_enough() -> None:
-    assert decisions.CELL_WITHIN_S >= 5
