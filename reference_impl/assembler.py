@@ -91,6 +91,10 @@ class Assembler:
         run = _Run(record, deadline=time.monotonic() + self._settings.handover_max_s)
         self._guarded(run, lambda: self._first_step(run))
 
+    def not_begun(self, record: Record, reason: str) -> None:
+        """Put a job back for which there was no room: nobody looks after it, and it is due again later."""
+        self._give_back(_Run(record, deadline=0.0), reason, "")
+
     def give_back_again(self) -> None:
         """Tell the store whom nobody looks after, where it could not be told before. Raises what the store raises.
 

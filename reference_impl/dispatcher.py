@@ -100,7 +100,8 @@ class Dispatcher:
         if not free:
             return
         for record in self._store.take_due(self._name, free, self._overdue_s):
-            self._first_step.submit(partial(self._dispatch, record))
+            if not self._first_step.submit(partial(self._dispatch, record)):
+                self._assembler.not_begun(record, "no-thread-left")
 
     def _dispatch(self, record: Record) -> None:
         self._assembler.dispatch(record)

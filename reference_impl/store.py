@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 
@@ -71,6 +71,8 @@ class Store:
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = threading.Lock() if self._engine.dialect.name == "sqlite" else None
         self._clock = clock
+        # What this process knows to have taken, and has not said the last word about.
+        self._looked_after: set[tuple[str, int]] = set()
         self.lease_s = lease_s
 
     def close(self) -> None:
@@ -197,11 +199,17 @@ class Store:
                 dispatches=mine.dispatches,
             ):
                 taken.append(mine)
+        self._looked_after.update(_title(mine) for mine in taken)
         return taken
 
     def keep_dispatches(self, dispatcher: str) -> None:
-        """The dispatcher's heartbeat for everything it looks after."""
-        mine = and_(jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending", jobs.c.settled.is_(False))
+        """The dispatcher's heartbeat for everything that it got from `take_due` and still looks after.
+
+        And for nothing else: when the database broke off while jobs were taken, some may be the dispatcher's
+        without its knowing. Those must run out, or they would wait for as long as this process lives.
+        """
+        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(self._looked_after.copy())
+        mine = and_(known, jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending")
         self._change(mine, dispatch_until=self._clock() + self.lease_s)
 
     def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:
@@ -209,23 +217,16 @@ class Store:
 
         False, and nothing changes, when another dispatcher took the job up meanwhile: it decides now.
         """
-        return self._change(
-            _responsible(taken),
+        return self._let_go(
+            taken,
             dispatch="handed_over",
-            dispatcher="",
-            dispatch_until=0.0,
             due_at=self._clock(),
             tried=",".join(tried),
         )
 
     def give_back(self, taken: Record, delay_s: float) -> bool:
         """Nobody looks after the job any more; it is due again after `delay_s`. False as for `hand_over`."""
-        return self._change(
-            _responsible(taken),
-            dispatcher="",
-            dispatch_until=0.0,
-            due_at=self._clock() + delay_s,
-        )
+        return self._let_go(taken, due_at=self._clock() + delay_s)
 
     def give_back_all(self, dispatcher: str) -> None:
         """At shut-down: let the next process take up at once what this one still looks after."""
@@ -278,6 +279,11 @@ class Store:
             if self._turn is not None:
                 self._turn.release()
 
+    def _let_go(self, taken: Record, **values: Any) -> bool:
+        mine = self._change(_responsible(taken), dispatcher="", dispatch_until=0.0, **values)
+        self._looked_after.discard(_title(taken))
+        return mine
+
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
         with self._writing() as connection:
             return connection.execute(update(jobs).where(where).values(**values)).rowcount == 1
@@ -289,8 +295,12 @@ def _held(claim: Claim) -> ColumnElement[bool]:
     return and_(jobs.c.job_id == claim.job_id, jobs.c.attempt == claim.attempt, jobs.c.state == "running")
 
 
-def _responsible(taken: Record) -> ColumnElement[bool]:
+def _title(taken: Record) -> tuple[str, int]:
     # As with the attempt of a claim: the number of dispatches tells this one from every earlier and later one.
+    return taken.job.job_id, taken.dispatches
+
+
+def _responsible(taken: Record) -> ColumnElement[bool]:
     return and_(jobs.c.job_id == taken.job.job_id, jobs.c.dispatches == taken.dispatches)
 
 

@@ -60,6 +60,24 @@ def test_a_job_that_cannot_be_given_back_is_given_back_later(
     assert capsys.readouterr().out == ""
 
 
+def test_a_job_that_could_not_even_begin_is_due_again(
+    bench: Callable[..., Bench], store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    it = bench()
+    store.add(Job("j1", "ep1", "c1"))
+    (record,) = store.take_due("me", 1, 60)
+    it.assembler.not_begun(record, "no-thread-left")
+    said = parse_event(capsys.readouterr().out.strip())
+    assert (said["event"], said["reason"], said["delay_s"]) == (
+        "assemble.service.deferred",
+        "no-thread-left",
+        "1.0",
+    )
+    store._clock = lambda: time.time() + 1
+    assert [again.job.job_id for again in store.take_due("another", 1, 60)] == ["j1"]
+    assert it.cloud_tasks.asked == []
+
+
 def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench]) -> None:
     it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
     assert parse_event(it.run()[-1]) == {

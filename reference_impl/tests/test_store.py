@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from reference_impl.job import Job
 from reference_impl.store import Claim, Record, Store
@@ -15,7 +15,7 @@ from reference_impl.store import Claim, Record, Store
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
 JOB = Job("j1", "e1", "c1", title='A "title"\n', trace="t" * 32)
 MANY = 8
@@ -215,6 +215,30 @@ def test_a_dispatch_is_kept_by_its_heartbeat_and_lost_without(store: Store, cloc
     assert store.take_due("b", 1, 60) == []
     clock.now += 2
     assert len(store.take_due("b", 1, 60)) == 1
+
+
+@pytest.mark.parametrize("loses", ["the first", "the second"])
+def test_jobs_that_nobody_knows_to_have_been_taken_are_not_kept(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, loses: str
+) -> None:
+    """The database had it and could not say so, or could not be written when the next one was to be taken."""
+    store.add(Job("j2", "e2", "c"))
+    real, left = store._change, ["the first", "the second"]
+
+    def unconfirmed(where: ColumnElement[bool], **values: object) -> bool:
+        changed = real(where, **values)
+        if left.pop(0) == loses:
+            raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
+        return changed
+
+    with monkeypatch.context() as gone:
+        gone.setattr(store, "_change", unconfirmed)
+        with pytest.raises(OperationalError):
+            store.take_due("a", 2, 60)
+    for _ in range(3):
+        clock.now += 2
+        store.keep_dispatches("a")
+    assert {record.job.job_id for record in store.take_due("a", 2, 60)} == {"j1", "j2"}
 
 
 def test_what_is_given_back_is_due_later(store: Store, clock: Clock) -> None:
