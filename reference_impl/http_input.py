@@ -84,6 +84,8 @@ def optional_title(fields: dict[str, Any], max_chars: int) -> str | None:
         raise BadRequest(422, "title", "title is not a string")
     if len(title) > max_chars:
         raise BadRequest(422, "title", f"title is longer than {max_chars} characters")
+    if "\0" in title:  # PostgreSQL stores none, and that would look like a failure that passes
+        raise BadRequest(422, "title", "title contains the character NUL")
     try:
         title.encode()
     except UnicodeEncodeError:

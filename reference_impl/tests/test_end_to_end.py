@@ -410,6 +410,7 @@ class TestInput:
         assert send(json.dumps(task | {"title": []}).encode()) == (422, "title")
         assert send(json.dumps(task | {"title": "x" * 201}).encode()) == (422, "title")
         assert send(json.dumps(task | {"title": "\ud800"}).encode()) == (422, "title")
+        assert send(json.dumps(task | {"title": "a\0b"}).encode()) == (422, "title")
         assert send(json.dumps(task | {"title": "x" * 20_000}).encode()) == (413, "body")
         assert not list(media.glob("**/assembled/*"))
         assert "worker.assemble.start" not in worker.names()
@@ -428,6 +429,7 @@ class TestInput:
         assert send("ep1", b"{") == (400, "body")
         assert send("ep1", b"7") == (422, "body")
         assert send("ep1", b'{"title": 7}') == (422, "title")
+        assert send("ep1", rb'{"title": "a\u0000b"}') == (422, "title")
         assert send("ep1", b'{"title": "' + b"x" * 20_000 + b'"}') == (413, "body")
         assert send("ep1", b'{"title": "fine"}') == (202, "")
         assert httpx.get(f"{api.url}/api/episodes/unknown").status_code == 404
