@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fake_services.cloud_tasks.errors import invalid
@@ -25,6 +26,7 @@ APP_ENGINE_USER_AGENT = "AppEngine-Google; (+http://code.google.com/appengine)"
 
 _S_US = 1_000_000
 _URL_LIMIT = 2083
+_SENT_AS_THEY_ARE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def complete_task(task: Message, queue: QueueName, now_us: int, semantics: Semantics) -> int:
@@ -58,7 +60,7 @@ def _complete_http(task: Message) -> None:
         raise invalid("HttpRequest.url is required.")
     if not request.url.startswith(("http://", "https://")):
         raise invalid("HttpTarget.url must start with 'http://' or 'https://'.")
-    if len(request.url) > _URL_LIMIT:
+    if _encoded_length(request.url) > _URL_LIMIT:
         raise invalid(f"HttpRequest.url must be at most {_URL_LIMIT} characters long.")
     request.http_method = _method(request.http_method, "HttpRequest")
     if request.body and request.http_method not in {POST, PUT, PATCH}:
@@ -79,6 +81,11 @@ def _complete_http(task: Message) -> None:
         task.dispatch_deadline.FromSeconds(600)
 
 
+def _encoded_length(url: str) -> int:
+    """How long it is when sent: what no URL may hold is percent-encoded. Source: RPC reference, HttpRequest.url."""
+    return len(quote(url, safe=_SENT_AS_THEY_ARE))
+
+
 def _complete_app_engine(task: Message, queue: QueueName) -> None:
     request = task.app_engine_http_request
     request.relative_uri = request.relative_uri or "/"
@@ -86,7 +93,7 @@ def _complete_app_engine(task: Message, queue: QueueName) -> None:
         raise invalid("AppEngineHttpRequest.relativeUri must start with '/'.")
     if " " in request.relative_uri:
         raise invalid("AppEngineHttpRequest.relativeUri cannot contain spaces.")
-    if len(request.relative_uri) > _URL_LIMIT:
+    if _encoded_length(request.relative_uri) > _URL_LIMIT:
         raise invalid(f"AppEngineHttpRequest.relativeUri must be at most {_URL_LIMIT} characters long.")
     request.http_method = _method(request.http_method, "AppEngineHttpRequest")
     if request.body and request.http_method not in {POST, PUT}:

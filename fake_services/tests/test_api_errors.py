@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Client = Any  # the official client takes dictionaries, which its annotations do not say
 
 L = "projects/p/locations/us-west1"
+LONGEST_URL = "http://127.0.0.1:1/".ljust(2083, "a")
 START_US = 1_900_000_000_000_000
 NO_QUEUE = (
     "Queue does not exist. If you just created the queue, wait at least a minute for the queue to initialize."
@@ -76,8 +77,8 @@ def task(**fields: Any) -> dict[str, Any]:
     return {"http_request": http, **fields}
 
 
-def ae_task(**fields: Any) -> dict[str, Any]:
-    return {"app_engine_http_request": {}, **fields}
+def ae_task(uri: str = "/", **fields: Any) -> dict[str, Any]:
+    return {"app_engine_http_request": {"relative_uri": uri}, **fields}
 
 
 def s(seconds: float) -> duration_pb2.Duration:
@@ -150,6 +151,18 @@ ROWS: list[tuple[str, Callable[[Client], object], type[Exception], str]] = [
     ("no url", create_task(task(http={"url": ""})), exceptions.InvalidArgument, "HttpRequest.url is required."),
     ("ftp url", create_task(task(http={"url": "ftp://x"})), exceptions.InvalidArgument,
      "HttpTarget.url must start with 'http://' or 'https://'."),
+    ("url too long", create_task(task(http={"url": f"{LONGEST_URL}x"})), exceptions.InvalidArgument,
+     "HttpRequest.url must be at most 2083 characters long."),
+    ("url too long when encoded", create_task(task(http={"url": f"{LONGEST_URL[:-2]}é"})), exceptions.InvalidArgument,
+     "HttpRequest.url must be at most 2083 characters long."),
+    ("headers too large", create_task(task(http={"headers": {"X-A": "a" * 81_917}})), exceptions.InvalidArgument,
+     "HttpRequest.headers must be less than 80 KB in total."),
+    ("App Engine path without a slash", create_task(ae_task(uri="x")), exceptions.InvalidArgument,
+     "AppEngineHttpRequest.relativeUri must start with '/'."),
+    ("App Engine path with a space", create_task(ae_task(uri="/a b")), exceptions.InvalidArgument,
+     "AppEngineHttpRequest.relativeUri cannot contain spaces."),
+    ("App Engine path too long", create_task(ae_task(uri="/" + "a" * 2083)), exceptions.InvalidArgument,
+     "AppEngineHttpRequest.relativeUri must be at most 2083 characters long."),
     ("deadline too short", create_task(task(dispatch_deadline=s(14.9))), exceptions.InvalidArgument,
      "Task.dispatchDeadline must be between [15s, 30m]."),
     ("deadline too long", create_task(task(dispatch_deadline=s(1801))), exceptions.InvalidArgument,
@@ -324,7 +337,11 @@ def test_an_unknown_grpc_method_is_unimplemented(module_fake: CloudTasks) -> Non
 
 def test_what_is_accepted_although_one_might_think_otherwise(any_client: Client) -> None:
     name = f"{L}/queues/q"
-    assert any_client.create_task(parent=name, task=task(http={"url": "http://h/%zz"})).name.startswith(name)
+    as_long_as_may_be = (LONGEST_URL, f"{LONGEST_URL[:-6]}é", f"{LONGEST_URL[:-9]}%20%C3%A9")
+    for url in ("http://h/%zz", *as_long_as_may_be):
+        assert any_client.create_task(parent=name, task=task(http={"url": url})).name.startswith(name)
+    longest_path = ae_task(uri="/".ljust(2083, "a"))
+    assert any_client.create_task(parent=name, task=longest_path).name.startswith(name)
     burst = any_client.update_queue(queue={"name": name, "rate_limits": {"max_burst_size": -1}})
     assert burst.rate_limits.max_burst_size == 100
     missing = any_client.test_iam_permissions(
