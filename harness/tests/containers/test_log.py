@@ -48,7 +48,7 @@ def test_lines_keep_their_stream_and_their_order(run: Run) -> None:
         "import sys\nfor number in range(500): print('out', number); print('error', number, file=sys.stderr)"
     )
     assert container.wait(30) == 0
-    assert container.drained(5)
+    assert container.drained(30)
     assert [line for stream, line in lines if stream == "stdout"] == [f"out {n}" for n in range(500)]
     assert [line for stream, line in lines if stream == "stderr"] == [f"error {n}" for n in range(500)]
 
@@ -60,7 +60,7 @@ def test_what_is_strange_arrives_as_it_is(run: Run) -> None:
     )
     container, lines = run(program)
     assert container.wait(30) == 0
-    assert container.drained(5)
+    assert container.drained(30)
     assert [line for _, line in lines] == ["x" * 50_000, "\ufffd", "ü", "", "no end"]
 
 
