@@ -71,8 +71,8 @@ class Store:
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = threading.Lock() if self._engine.dialect.name == "sqlite" else None
         self._clock = clock
-        # What this process knows to have taken, and has not said the last word about.
-        self._looked_after: set[tuple[str, int]] = set()
+        # What this process knows to have taken, and has not said the last word about: which dispatcher has it.
+        self._looked_after: dict[tuple[str, int], str] = {}
         self.lease_s = lease_s
 
     def close(self) -> None:
@@ -176,7 +176,9 @@ class Store:
 
         What it gets says whether each was handed over before, and is its title to `hand_over` and `give_back`.
         These are: accepted and never dispatched, given back and due again, left behind by a process that
-        died, and handed over more than `overdue_s` ago without anybody working on them now.
+        died, and handed over more than `overdue_s` ago without anybody working on them now. What the dispatcher
+        itself still looks after is none of them, however late its heartbeat was: a machine that stands still for
+        a while makes nobody do the same thing twice.
         """
         now = self._clock()
         lapsed = and_(jobs.c.dispatch == "pending", jobs.c.dispatch_until <= now, jobs.c.due_at <= now)
@@ -190,6 +192,8 @@ class Store:
         taken = []
         for row in rows:
             as_it_was = _record(row)
+            if self._looked_after.get(_title(as_it_was)) == dispatcher:
+                continue
             mine = replace(as_it_was, dispatches=as_it_was.dispatches + 1)
             if self._change(
                 and_(_responsible(as_it_was), waiting),
@@ -199,7 +203,7 @@ class Store:
                 dispatches=mine.dispatches,
             ):
                 taken.append(mine)
-        self._looked_after.update(_title(mine) for mine in taken)
+        self._looked_after.update(dict.fromkeys(map(_title, taken), dispatcher))
         return taken
 
     def keep_dispatches(self, dispatcher: str) -> None:
@@ -208,9 +212,12 @@ class Store:
         And for nothing else: when the database broke off while jobs were taken, some may be the dispatcher's
         without its knowing. Those must run out, or they would wait for as long as this process lives.
         """
-        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(self._looked_after.copy())
+        titles = [title for title, whose in self._looked_after.copy().items() if whose == dispatcher]
+        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(titles)
         mine = and_(known, jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending")
-        self._change(mine, dispatch_until=self._clock() + self.lease_s)
+        with self._writing() as connection:
+            until = self._clock() + self.lease_s  # begins now, as in `claim`
+            connection.execute(update(jobs).where(mine).values(dispatch_until=until))
 
     def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:
         """Somebody confirmed the job: the dispatcher's part is done. `tried` failed before.
@@ -281,7 +288,7 @@ class Store:
 
     def _let_go(self, taken: Record, **values: Any) -> bool:
         mine = self._change(_responsible(taken), dispatcher="", dispatch_until=0.0, **values)
-        self._looked_after.discard(_title(taken))
+        self._looked_after.pop(_title(taken), None)
         return mine
 
     def _change(self, where: ColumnElement[bool], **values: Any) -> bool:

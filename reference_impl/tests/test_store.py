@@ -217,6 +217,36 @@ def test_a_dispatch_is_kept_by_its_heartbeat_and_lost_without(store: Store, cloc
     assert len(store.take_due("b", 1, 60)) == 1
 
 
+def test_a_dispatcher_takes_nothing_up_again_that_it_still_looks_after(store: Store, clock: Clock) -> None:
+    """On a machine that stood still its heartbeat is late: somebody else may take the job up, but not itself."""
+    (taken,) = store.take_due("a", 1, 60)
+    clock.now += 10
+
+    assert store.take_due("a", 1, 60) == []
+    store.keep_dispatches("a")
+    assert store.take_due("b", 1, 60) == []
+    assert store.give_back(taken, 0.0)
+    assert len(store.take_due("a", 1, 60)) == 1
+
+
+def test_a_heartbeat_counts_from_when_the_database_was_free(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.take_due("a", 1, 60)
+    real = store._writing
+
+    @contextmanager
+    def after_a_while() -> Iterator[Connection]:
+        clock.now += 10
+        with real() as connection:
+            yield connection
+
+    with monkeypatch.context() as busy:
+        busy.setattr(store, "_writing", after_a_while)
+        store.keep_dispatches("a")
+    assert store.take_due("b", 1, 60) == []
+
+
 @pytest.mark.parametrize("loses", ["the first", "the second"])
 def test_jobs_that_nobody_knows_to_have_been_taken_are_not_kept(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, loses: str
