@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _OPEN = jobs.c.state.in_(("accepted", "running"))
 _ENDED = jobs.c.state.in_(("done", "failed"))
+_ANNOUNCED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +213,8 @@ class Store:
         And for nothing else: when the database broke off while jobs were taken, some may be the dispatcher's
         without its knowing. Those must run out, or they would wait for as long as this process lives.
         """
-        titles = [title for title, whose in self._looked_after.copy().items() if whose == dispatcher]
-        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(titles)
-        mine = and_(known, jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending")
+        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(self._titles_of(dispatcher))
+        mine = and_(known, jobs.c.dispatcher == dispatcher, jobs.c.settled.is_(False))
         with self._writing() as connection:
             until = self._clock() + self.lease_s  # begins now, as in `claim`
             connection.execute(update(jobs).where(mine).values(dispatch_until=until))
@@ -237,10 +237,11 @@ class Store:
 
     def give_back_all(self, dispatcher: str) -> None:
         """At shut-down: let the next process take up at once what this one still looks after."""
-        mine = and_(jobs.c.dispatcher == dispatcher, jobs.c.dispatch == "pending")
-        self._change(mine, dispatcher="", dispatch_until=0.0)
+        self._change(jobs.c.dispatcher == dispatcher, dispatcher="", dispatch_until=0.0)
+        for title in self._titles_of(dispatcher):
+            self._looked_after.pop(title, None)
 
-    def settle(self, announce: Callable[[Record], None], limit: int = 100) -> int:
+    def settle(self, announce: Callable[[Record], None], limit: int = _ANNOUNCED_AT_ONCE) -> int:
         """Announce each ended job once, and return how many were announced.
 
         The mark and the announcement are one transaction: when the process dies before the announcement,
@@ -266,9 +267,9 @@ class Store:
 
     def unsettled(self) -> bool:
         """True while any accepted job has not come to its end."""
-        query = select(jobs.c.job_id).where(jobs.c.settled.is_(False), jobs.c.dispatch != "external").limit(1)
+        found = exists().where(jobs.c.settled.is_(False), jobs.c.dispatch != "external")
         with self._reader.connect() as connection:
-            return connection.execute(query).first() is not None
+            return bool(connection.scalar(select(found)))
 
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -285,6 +286,9 @@ class Store:
         finally:
             if self._turn is not None:
                 self._turn.release()
+
+    def _titles_of(self, dispatcher: str) -> list[tuple[str, int]]:
+        return [title for title, whose in self._looked_after.copy().items() if whose == dispatcher]
 
     def _let_go(self, taken: Record, **values: Any) -> bool:
         mine = self._change(_responsible(taken), dispatcher="", dispatch_until=0.0, **values)

@@ -16,6 +16,7 @@ from reference_impl.store import Store
 from reference_impl.tests.bench import PRODUCTION, Bench
 from reference_impl.tests.postgres import Postgres
 from reference_impl.tests.processes import Server, Zygote
+from reference_impl.tests.stores import Clock
 from reference_impl.tests.stubs import Identity
 
 if TYPE_CHECKING:
@@ -102,6 +103,11 @@ def make_store(database_url: str) -> Iterator[Callable[..., Store]]:
     yield make
     for store in made:
         store.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture(scope="session")

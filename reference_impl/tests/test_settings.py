@@ -103,6 +103,7 @@ def test_the_secret_does_not_show_itself() -> None:
     settings = Settings.from_environ({"TASKS_AUTH": "open-sesame"})
     assert settings.tasks_auth.reveal() == "open-sesame"
     assert "open-sesame" not in f"{settings!r} {settings.tasks_auth} {Secret('open-sesame')!r}"
+    assert [repr(Secret(value)) for value in ("open-sesame", "")] == ["Secret('***')", "Secret('')"]
 
 
 @pytest.mark.parametrize(

@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as WaitedTooLong
 
+from reference_impl import store as store_module
 from reference_impl.job import Job
 from reference_impl.store import Claim, Record, Store
+from reference_impl.tests.stores import JOB, Clock, Table, finish, found, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
-JOB = Job("j1", "e1", "c1", title='A "title"\n', trace="t" * 32)
 MANY = 8
-
-
-class Clock:
-    """Unix seconds that move when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
@@ -43,14 +33,28 @@ def store(make_store: Callable[..., Store], clock: Clock) -> Store:
     return store
 
 
-def publish(store: Store, claim: Claim, move: Callable[[], None] = lambda: None) -> bool:
-    return store.publish(claim, checksum="c" * 64, output="out.wav", route="inline", move=move)
-
-
-def found(store: Store, job_id: str = "j1") -> Record:
-    record = store.find(job_id)
-    assert record is not None
-    return record
+ACCEPTED = {
+    "job_id": "j1",
+    "episode_id": "e1",
+    "correlation_id": "c1",
+    "title": 'A "title"\n',
+    "trace": "t" * 32,
+    "created_at": 1_000_000.0,
+    "state": "accepted",
+    "attempt": 0,
+    "lease_until": 0.0,
+    "route": "",
+    "checksum": "",
+    "output": "",
+    "error": "",
+    "dispatch": "pending",
+    "dispatcher": "",
+    "dispatch_until": 0.0,
+    "due_at": 0.0,
+    "dispatches": 0,
+    "tried": "",
+    "settled": False,
+}
 
 
 def test_what_is_stored_comes_back(store: Store) -> None:
@@ -58,6 +62,105 @@ def test_what_is_stored_comes_back(store: Store) -> None:
     assert store.of_episode("e1") == [found(store)]
     assert store.find("j2") is None
     assert store.of_episode("e2") == []
+    assert Table(store).last == ACCEPTED
+
+
+def test_everything_that_is_known_of_a_job_comes_back(store: Store, clock: Clock) -> None:
+    clock.now += 1
+    store.add(Job("another", "e1", "c1"))
+    (taken,) = store.take_due("a", 1, 60)
+    finish(store)
+    assert store.hand_over(taken, ("cloud_tasks", "worker_direct"))
+    assert found(store) == Record(
+        job=JOB,
+        state="done",
+        attempt=1,
+        route="inline",
+        checksum="c" * 64,
+        output="out.wav",
+        error="",
+        dispatches=1,
+        tried=("cloud_tasks", "worker_direct"),
+        handed_over=True,
+    )
+
+
+def test_an_episodes_jobs_come_oldest_first_and_then_by_their_key(store: Store, clock: Clock) -> None:
+    store.add(Job("b", "e1", "c"))
+    store.add(Job("a", "e1", "c"))
+    clock.now -= 1  # the clock was set back
+    store.add(Job("z", "e1", "c"))
+    assert [record.job.job_id for record in store.of_episode("e1")] == ["z", "a", "b", "j1"]
+
+
+def test_the_table_says_how_the_effect_came_about(store: Store, clock: Clock) -> None:
+    store.add(Job("another", "e1", "c1"))
+    table, another = Table(store), Table(store, "another")
+    assert store.claim("another", "cloud_tasks")
+    first = store.claim("j1", "cloud_tasks")
+    assert first == Claim("j1", 1)
+    running = {"state": "running", "attempt": 1, "lease_until": clock.now + 5, "route": "cloud_tasks"}
+    assert table.changes() == another.changes() == running
+    clock.now += 2
+    assert store.extend(first)
+    assert table.changes() == {"lease_until": clock.now + 5}
+    assert store.release(first, "shutting-down")
+    assert table.changes() == {"state": "accepted", "lease_until": 0.0, "error": "shutting-down"}
+    second = store.claim("j1", "inline")
+    assert second == Claim("j1", 2)
+    table.changes()
+    assert publish(store, second)
+    assert table.changes() == {
+        "state": "done",
+        "lease_until": 0.0,
+        "checksum": "c" * 64,
+        "output": "out.wav",
+        "error": "",
+    }
+    third = store.claim("another", "inline")
+    assert third is None
+    assert another.changes() == {}
+
+
+def test_the_table_says_why_a_job_has_failed(store: Store) -> None:
+    claim = store.claim("j1", "inline")
+    assert claim
+    table = Table(store)
+    assert store.fail(claim, "not a WAV file")
+    assert table.changes() == {"state": "failed", "lease_until": 0.0, "error": "not a WAV file"}
+
+
+def test_who_gave_a_lease_back_holds_it_no_more(store: Store) -> None:
+    claim = store.claim("j1", "inline")
+    assert claim
+    assert store.release(claim, "shutting-down")
+    assert not store.extend(claim)
+    assert not publish(store, claim)
+    assert not store.release(claim, "again")
+
+
+def test_a_lease_ends_with_its_last_second(store: Store, clock: Clock) -> None:
+    assert store.claim("j1", "inline")
+    clock.now += 4.9
+    assert store.claim("j1", "inline") is None
+    clock.now = 1_000_005.0
+    assert store.claim("j1", "inline") == Claim("j1", 2)
+
+
+def test_who_is_overtaken_between_the_look_and_the_claim_has_none(
+    make_store: Callable[..., Store], store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, real = make_store(clock=clock), store._writing
+    claims: list[Claim | None] = []
+
+    def overtaken(**options: bool) -> object:
+        claims.append(other.claim("j1", "worker_direct"))
+        return real(**options)
+
+    monkeypatch.setattr(store, "_writing", overtaken)
+    assert store.claim("j1", "inline") is None
+    assert claims == [Claim("j1", 1)]
+    assert found(store).route == "worker_direct"
 
 
 def test_one_claimant_at_a_time(store: Store) -> None:
@@ -154,6 +257,7 @@ def test_a_job_that_can_never_be_done_ends_failed(store: Store) -> None:
     assert claim
     assert store.fail(claim, "not a WAV file")
     assert (found(store).ended, found(store).error) == (True, "not a WAV file")
+    assert store.claim("j1", "inline") is None
 
 
 def test_who_only_looks_waits_for_nobody(store: Store) -> None:
@@ -198,180 +302,6 @@ def test_a_term_begins_when_the_database_is_there_and_not_before_the_wait_for_it
     assert store.claim("j1", "inline") is None
 
 
-def test_due_jobs_are_taken_once_oldest_first(store: Store, clock: Clock) -> None:
-    for number in (2, 3):
-        clock.now += 1
-        store.add(Job(f"j{number}", "e1", "c"))
-    assert [r.job.job_id for r in store.take_due("a", 2, 60)] == ["j1", "j2"]
-    assert [r.job.job_id for r in store.take_due("b", 2, 60)] == ["j3"]
-    assert store.take_due("c", 2, 60) == []
-
-
-def test_a_dispatch_is_kept_by_its_heartbeat_and_lost_without(store: Store, clock: Clock) -> None:
-    store.take_due("a", 1, 60)
-    clock.now += 4
-    store.keep_dispatches("a")
-    clock.now += 4
-    assert store.take_due("b", 1, 60) == []
-    clock.now += 2
-    assert len(store.take_due("b", 1, 60)) == 1
-
-
-def test_a_dispatcher_takes_nothing_up_again_that_it_still_looks_after(store: Store, clock: Clock) -> None:
-    """On a machine that stood still its heartbeat is late: somebody else may take the job up, but not itself."""
-    (taken,) = store.take_due("a", 1, 60)
-    clock.now += 10
-
-    assert store.take_due("a", 1, 60) == []
-    store.keep_dispatches("a")
-    assert store.take_due("b", 1, 60) == []
-    assert store.give_back(taken, 0.0)
-    assert len(store.take_due("a", 1, 60)) == 1
-
-
-def test_a_heartbeat_counts_from_when_the_database_was_free(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.take_due("a", 1, 60)
-    real = store._writing
-
-    @contextmanager
-    def after_a_while() -> Iterator[Connection]:
-        clock.now += 10
-        with real() as connection:
-            yield connection
-
-    with monkeypatch.context() as busy:
-        busy.setattr(store, "_writing", after_a_while)
-        store.keep_dispatches("a")
-    assert store.take_due("b", 1, 60) == []
-
-
-@pytest.mark.parametrize("loses", ["the first", "the second"])
-def test_jobs_that_nobody_knows_to_have_been_taken_are_not_kept(
-    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch, loses: str
-) -> None:
-    """The database had it and could not say so, or could not be written when the next one was to be taken."""
-    store.add(Job("j2", "e2", "c"))
-    real, left = store._change, ["the first", "the second"]
-
-    def unconfirmed(where: ColumnElement[bool], **values: object) -> bool:
-        changed = real(where, **values)
-        if left.pop(0) == loses:
-            raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
-        return changed
-
-    with monkeypatch.context() as gone:
-        gone.setattr(store, "_change", unconfirmed)
-        with pytest.raises(OperationalError):
-            store.take_due("a", 2, 60)
-    for _ in range(3):
-        clock.now += 2
-        store.keep_dispatches("a")
-    assert {record.job.job_id for record in store.take_due("a", 2, 60)} == {"j1", "j2"}
-
-
-def test_what_is_given_back_is_due_later(store: Store, clock: Clock) -> None:
-    (first,) = store.take_due("a", 1, 60)
-    assert store.give_back(first, 3)
-    assert store.take_due("b", 1, 60) == []
-    clock.now += 3
-    (second,) = store.take_due("b", 1, 60)
-    assert (first.dispatches, second.dispatches) == (1, 2)
-
-
-def test_who_lost_the_dispatch_decides_nothing(store: Store, clock: Clock) -> None:
-    (late,) = store.take_due("a", 1, 60)
-    clock.now += 6
-    (now,) = store.take_due("b", 1, 60)
-    assert not store.hand_over(late, ("worker_direct",))
-    assert not store.give_back(late, 0)
-    assert not found(store).handed_over
-    assert store.take_due("c", 1, 60) == []
-    assert store.hand_over(now, ())
-    assert (found(store).handed_over, found(store).tried) == (True, ())
-
-
-def test_at_shut_down_everything_is_due_at_once(store: Store) -> None:
-    store.take_due("a", 1, 60)
-    store.give_back_all("a")
-    assert len(store.take_due("b", 1, 60)) == 1
-
-
-def test_what_was_handed_over_and_never_done_is_due_again(store: Store, clock: Clock) -> None:
-    (taken,) = store.take_due("a", 1, 60)
-    store.hand_over(taken, ("cloud_tasks",))
-    clock.now += 59
-    assert store.take_due("a", 1, 60) == []
-    clock.now += 1
-    (record,) = store.take_due("a", 1, 60)
-    assert (record.handed_over, record.tried) == (True, ("cloud_tasks",))
-
-
-def test_an_overdue_job_that_somebody_works_on_is_left_alone(store: Store, clock: Clock) -> None:
-    (taken,) = store.take_due("a", 1, 60)
-    store.hand_over(taken, ())
-    clock.now += 100
-    assert store.claim("j1", "cloud_tasks")
-    assert store.take_due("a", 1, 60) == []
-
-
-def test_an_external_job_is_guarded_and_not_dispatched(store: Store) -> None:
-    store.add(Job("ext", "e1", "c"), external=True)
-    assert [r.job.job_id for r in store.take_due("a", 9, 60)] == ["j1"]
-    claim = store.claim("ext", "worker_direct")
-    assert claim
-    assert publish(store, claim)
-    assert store.settle(lambda _: None) == 0
-
-
-def test_adding_an_external_job_twice_keeps_the_first(store: Store) -> None:
-    assert store.add(Job("j1", "another", "c"), external=True).job == JOB
-
-
-def finish(store: Store) -> None:
-    claim = store.claim("j1", "inline")
-    assert claim
-    assert publish(store, claim)
-
-
-def test_a_job_is_announced_once_when_done_and_handed_over(store: Store) -> None:
-    announced: list[Record] = []
-    (taken,) = store.take_due("a", 1, 60)
-    assert store.unsettled()
-    finish(store)
-    assert store.settle(announced.append) == 0  # the dispatcher has more to say about it
-    store.hand_over(taken, ("cloud_tasks", "worker_direct"))
-    store.settle(announced.append)
-    store.settle(announced.append)
-    assert [(r.job.job_id, r.tried) for r in announced] == [("j1", ("cloud_tasks", "worker_direct"))]
-    assert not store.unsettled()
-
-
-def test_a_finished_job_of_a_dead_dispatcher_is_announced_by_another(store: Store, clock: Clock) -> None:
-    announced: list[Record] = []
-    store.take_due("a", 1, 60)
-    finish(store)
-    clock.now += 6
-    store.settle(announced.append)
-    assert len(announced) == 1
-
-
-def test_an_announcement_that_failed_is_made_again(store: Store) -> None:
-    (taken,) = store.take_due("a", 1, 60)
-    finish(store)
-    store.hand_over(taken, ())
-
-    def fail(_: Record) -> None:
-        raise BrokenPipeError
-
-    with pytest.raises(BrokenPipeError):
-        store.settle(fail)
-    announced: list[Record] = []
-    store.settle(announced.append)
-    assert len(announced) == 1
-
-
 def test_two_processes_open_one_new_database_at_once(make_store: Callable[..., Store]) -> None:
     errors: list[Exception] = []
 
@@ -397,3 +327,47 @@ def test_what_is_stored_is_there_after_reopening(make_store: Callable[..., Store
 def test_a_database_that_cannot_be_opened_is_an_error() -> None:
     with pytest.raises((SQLAlchemyError, OSError)):
         Store("sqlite:////proc/nowhere/jobs.db", lease_s=5)
+
+
+class TestSqlite:
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Iterator[Store]:
+        store = Store(f"sqlite:///{tmp_path / 'own.db'}", lease_s=5)
+        yield store
+        store.close()
+
+    def test_accepting_a_job_waits_for_the_disk_and_nothing_else_does(self, own: Store) -> None:
+        said: list[str] = []
+        event.listen(own._engine, "before_cursor_execute", lambda *about: said.append(about[2]))
+        own.add(JOB)
+        finish(own)
+        levels = [each for each in said if each.startswith("PRAGMA")]
+        assert levels == ["PRAGMA synchronous=FULL", *["PRAGMA synchronous=NORMAL"] * 2]
+
+    def test_a_process_that_writes_has_its_other_threads_wait_and_not_for_ever(
+        self, own: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        own.add(JOB)
+        claim = own.claim("j1", "inline")
+        assert claim
+        monkeypatch.setattr(store_module, "BUSY_TIMEOUT_S", 0.05)
+        told: list[BaseException] = []
+
+        def another() -> None:
+            try:
+                own.extend(claim)
+            except WaitedTooLong as error:
+                told.append(error)
+
+        def slow() -> None:
+            thread = threading.Thread(target=another)
+            thread.start()
+            thread.join(timeout=4)
+
+        assert publish(own, claim, slow)
+        assert [str(error) for error in told] == ["the database has been busy for too long"]
+
+    def test_the_time_is_the_machines_own(self, own: Store) -> None:
+        before = time.time()
+        own.add(JOB)
+        assert before <= Table(own).last["created_at"] <= time.time()
