@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,12 +75,12 @@ def load_env_file(directory: Path | None = None) -> EnvFile:
     """
     path = (directory or Path.cwd()) / ENV_FILE
     try:
-        with path.open(encoding="utf-8") as stream:
-            bad_lines = [binding.original.line for binding in parse_stream(stream) if binding.error]
+        text = StringIO(path.read_bytes().decode())
     except FileNotFoundError:
         return EnvFile(path)
     except (OSError, UnicodeDecodeError) as error:
         return EnvFile(path, problem=f"{path} cannot be read: {type(error).__name__}")
+    bad_lines = [binding.original.line for binding in parse_stream(text) if binding.error]
     if bad_lines:  # the line's text may hold the secret: only its number is shown
         return EnvFile(path, problem=f"{path} line {bad_lines[0]} is not NAME=value")
     supplied = frozenset(name for name in dotenv_values(path) if name not in os.environ)

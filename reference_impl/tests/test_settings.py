@@ -268,13 +268,13 @@ class TestEnvFile:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("IN_BOTH", "environment")
-        (tmp_path / ".env.local").write_text("FROM_FILE='file'\nexport IN_BOTH=file\n# comment\n")
+        (tmp_path / ".env.local").write_text("FROM_FILE='Größe'\r\nexport IN_BOTH=file\n# comment\n", "utf-8")
         loaded = load_env_file(tmp_path)
-        assert (os.environ["FROM_FILE"], os.environ["IN_BOTH"]) == ("file", "environment")
+        assert (os.environ["FROM_FILE"], os.environ["IN_BOTH"]) == ("Größe", "environment")
         assert loaded == EnvFile(tmp_path / ".env.local", frozenset({"FROM_FILE"}))
 
     def test_no_file_is_fine(self, tmp_path: Path) -> None:
-        assert load_env_file(tmp_path).problem == ""
+        assert load_env_file(tmp_path) == EnvFile(tmp_path / ".env.local")
 
     @pytest.mark.parametrize(
         ("content", "problem"), [(b"A=1\nB='sesame\n", "line 2"), (b"A=\xff\xfe", "UnicodeDecodeError")]
@@ -283,13 +283,15 @@ class TestEnvFile:
         self, tmp_path: Path, content: bytes, problem: str
     ) -> None:
         (tmp_path / ".env.local").write_bytes(content)
+        assert load_env_file(tmp_path).path == tmp_path / ".env.local"
         with pytest.raises(SystemExit, match=problem) as end:
             settings_at_start_up(load_env_file(tmp_path))
         assert "sesame" not in str(end.value)
 
     def test_a_folder_in_its_place_is_reported(self, tmp_path: Path) -> None:
         (tmp_path / ".env.local").mkdir()
-        assert "IsADirectoryError" in load_env_file(tmp_path).problem
+        path = tmp_path / ".env.local"
+        assert load_env_file(tmp_path) == EnvFile(path, problem=f"{path} cannot be read: IsADirectoryError")
 
 
 def test_an_error_at_start_up_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
