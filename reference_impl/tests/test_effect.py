@@ -6,16 +6,22 @@ import hashlib
 import threading
 import time
 import wave
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
+from reference_impl import effect
 from reference_impl.assembly import GivenBack, Media, UnusableInput
 from reference_impl.effect import Effects, End, Outcome
 from reference_impl.job import Job, Route
 from reference_impl.shutdown import Shutdown
+from reference_impl.store import Claim
 from reference_impl.tests.conftest import write_episode
 from reference_impl.tests.processes import manifests, wait_until
+from reference_impl.tests.stores import found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +111,30 @@ def test_waiting_is_bounded(effects: Callable[..., Effects], store: Store) -> No
     assert effects().perform(JOB, Route.INLINE, wait_s=0) == Outcome(End.BUSY, reason="claimed-elsewhere")
 
 
+def test_who_waits_looks_once_more_when_the_time_is_up(
+    effects: Callable[..., Effects], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.claim("j1", "cloud_tasks")
+    now, waits = [100.0], list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += 0.5
+
+    monkeypatch.setattr(effect, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=wait))
+    assert effects().perform(JOB, Route.INLINE, wait_s=1).end is End.BUSY
+    assert waits == [0.05] * 3
+
+
+def test_who_comes_first_looks_for_nothing_that_a_predecessor_left(
+    effects: Callable[..., Effects], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Job] = []
+    monkeypatch.setattr(Media, "published", lambda _, job: looked.append(job))
+    assert effects().perform(JOB, Route.INLINE, wait_s=0).end is End.DONE
+    assert looked == []
+
+
 def test_who_waits_takes_over_when_the_holder_died(
     effects: Callable[..., Effects], store: Store, media: Path
 ) -> None:
@@ -154,8 +184,7 @@ def test_what_a_dead_predecessor_left_is_adopted_or_removed(
     assert outcome == Outcome(End.DONE, draft.checksum, repeated=adopted)
     number = 1 if adopted else 2
     assert sorted(path.name for path in draft.folder.iterdir()) == [f"j1.{number}.json", f"j1.{number}.wav"]
-    record = store.find("j1")
-    assert record is not None
+    record = found(store)
     assert (record.state, record.output) == ("done", f"episodes/ep1/assembled/j1.{number}.wav")
     assert record.route == ("cloud_tasks" if adopted else "inline")
 
@@ -170,7 +199,7 @@ def test_segments_that_can_never_be_joined_end_the_job(
     assert (outcome.end, outcome.reason) == (End.FAILED, "unusable-input")
     assert name in outcome.detail
     again = effects().perform(JOB, Route.CLOUD_TASKS, wait_s=0)
-    assert (again.end, again.repeated) == (End.FAILED, True)
+    assert again == replace(outcome, repeated=True)
     assert not list(media.glob("**/*.tmp"))
 
 
@@ -211,7 +240,7 @@ def test_a_bug_gives_the_job_back(effects: Callable[..., Effects], monkeypatch: 
 
 
 def test_a_full_disk_gives_the_job_back(
-    effects: Callable[..., Effects], monkeypatch: pytest.MonkeyPatch
+    effects: Callable[..., Effects], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -219,7 +248,8 @@ def test_a_full_disk_gives_the_job_back(
     with monkeypatch.context() as broken:
         broken.setattr(Media, "assemble", full)
         outcome = effects().perform(JOB, Route.INLINE, wait_s=0)
-    assert (outcome.end, outcome.reason) == (End.NOT_DONE, "os-error")
+    assert outcome == Outcome(End.NOT_DONE, reason="os-error", detail="[Errno 28] No space left on device")
+    assert found(store).error == "[Errno 28] No space left on device"
     assert effects().perform(JOB, Route.INLINE, wait_s=0).end is End.DONE  # at once, not after the lease
 
 
@@ -234,6 +264,7 @@ def test_shutting_down_gives_the_job_back_after_the_grace_period(
     thread.join()
     assert 0.15 < time.monotonic() - began < 5
     assert outcomes == [Outcome(End.NOT_DONE, reason="shutting-down")]
+    assert found(store).error == "shutting-down"
     assert store.claim("j1", "inline")
     assert not list(media.glob("**/*.tmp"))
 
@@ -266,3 +297,75 @@ def test_the_callers_check_interrupts_an_assembly(media: Path) -> None:
     with pytest.raises(GivenBack):
         Media(media).assemble(JOB, 1, interrupt)
     assert not list(media.glob("**/*.tmp"))
+
+
+class TestHeartbeat:
+    @pytest.fixture
+    def now(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        now = [100.0]
+        monkeypatch.setattr(effect, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        return now
+
+    @pytest.fixture
+    def heartbeat(self, store: Store, now: list[float]) -> effect._Heartbeat:  # noqa: ARG002 - it begins then
+        claim = store.claim("j1", "inline")
+        assert claim
+        return effect._Heartbeat(store, claim, 0.2)
+
+    def test_four_times_in_a_term_and_until_its_deadline_it_extends_the_lease(
+        self,
+        heartbeat: effect._Heartbeat,
+        store: Store,
+        now: list[float],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        waits, extended = list[float](), list[float]()
+
+        def wait(seconds: float) -> bool:
+            waits.append(seconds)
+            assert len(waits) < 9
+            now[0] = 100 + len(waits) / 10
+            return False
+
+        def extend(_: object) -> bool:
+            extended.append(now[0])
+            if len(extended) == 1:
+                raise SQLAlchemyError("the database is away for a moment")
+            return True
+
+        monkeypatch.setattr(heartbeat._stop, "wait", wait)
+        monkeypatch.setattr(store, "extend", extend)
+        heartbeat._deadline = 100.3
+        heartbeat._beat()
+        assert waits == [0.1] * 3
+        assert extended == [100.1, 100.2]
+        heartbeat.check()  # its last moment is not too late
+        now[0] = 100.4
+        with pytest.raises(GivenBack, match=r"^assembly-took-too-long$"):
+            heartbeat.check()
+
+    def test_it_ends_when_it_is_told_to(
+        self, heartbeat: effect._Heartbeat, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(store, "extend", lambda _: pytest.fail("nothing to extend any more"))
+        heartbeat._stop.set()
+        heartbeat._beat()
+        heartbeat.check()
+
+    def test_it_notices_that_the_lease_is_lost(
+        self, heartbeat: effect._Heartbeat, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[object] = []
+        monkeypatch.setattr(store, "extend", asked.append)
+        heartbeat._beat()
+        assert asked == [Claim("j1", 1)]
+        with pytest.raises(GivenBack, match=r"^lease-lost$"):
+            heartbeat.check()
+
+    def test_its_thread_bears_the_jobs_name_and_keeps_no_process_alive(
+        self, heartbeat: effect._Heartbeat
+    ) -> None:
+        with heartbeat:
+            threads = {thread.name: thread.daemon for thread in threading.enumerate()}
+        assert threads["lease-j1"] is True
+        assert "lease-j1" not in {thread.name for thread in threading.enumerate()}
