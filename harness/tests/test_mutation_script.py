@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -92,3 +94,38 @@ def test_where_nothing_was_run_nothing_is_said(script: ModuleType, monkeypatch: 
     monkeypatch.setattr(script, "_mutmut", lambda *_: "")
 
     assert script.main() == 64
+
+
+@pytest.mark.parametrize(
+    ("catches", "says"), [("OSError", "it took longer than 0.5 s to take the job"), ("BaseException", "")]
+)
+def test_a_change_that_hangs_is_minded_by_the_cells_whatever_it_catches(catches: str, says: str) -> None:
+    """In a process of its own, as the tool has one for each change."""
+    hanging = f"""
+import sys, pytest
+from reference_impl.assembler import Assembler
+
+def dispatch(*_):
+    while True:
+        try:
+            while True:
+                pass
+        except {catches}:
+            pass
+
+Assembler.dispatch = dispatch
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "harness/tests/cells_here.py", "-k", "prod-queue"]))
+"""
+    environ = {**os.environ, "DISPATCHCHECK_CELL_WITHIN_S": "0.5"}
+    done = subprocess.run(
+        [sys.executable, "-c", hanging],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert says in done.stdout
