@@ -80,7 +80,9 @@ lock: ## resolve the dependencies again and write requirements.lock, and the ima
 prove: $(STAMP) ## run the scenarios against every known-bad and every equivalent dispatcher; writes the kill matrix
 	$(BIN)/dispatchcheck prove
 
+# From the beginning: mutmut keeps what earlier tests have shown, and does not see that a test has become another one.
 mutation: $(STAMP) ## a public mutation tool over the modules that decide; names every change that no test minds
+	rm -rf mutants
 	$(BIN)/mutmut run --max-children 3
 	$(BIN)/python scripts/mutation.py
 

@@ -51,7 +51,7 @@ def say(script: ModuleType, monkeypatch: pytest.MonkeyPatch, *, killed: int, las
     monkeypatch.setattr(script, "_mutmut", lambda what, *_: listed if what == "results" else _SHOWN)
 
 
-@pytest.mark.parametrize("last", ["survived", "no tests", "suspicious"])
+@pytest.mark.parametrize("last", ["survived", "no tests"])
 def test_a_change_that_nobody_minds_is_a_finding(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], last: str
 ) -> None:
@@ -60,7 +60,28 @@ def test_a_change_that_nobody_minds_is_a_finding(
     assert script.main() == 1
     said = capsys.readouterr().out
     assert "before = '''return raw or \"\"'''" in said
+    assert "# no test minds reference_impl.values.x_parse__mutmut_2\n" in said
     assert "99.0% were minded" in said
+
+
+@pytest.mark.parametrize("last", ["not checked", "suspicious"])
+def test_a_change_that_was_not_judged_is_a_finding_even_where_no_test_could_mind_it(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], last: str
+) -> None:
+    script.ACCEPTED.write_text(_ACCEPTED)
+    say(script, monkeypatch, killed=99, last=last)
+
+    assert script.main() == 1
+    assert f"# not judged: reference_impl.values.x_parse__mutmut_2 ({last})" in capsys.readouterr().out
+
+
+def test_a_share_below_the_aim_fails_with_its_findings_named(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    say(script, monkeypatch, killed=18, last="survived")
+
+    assert script.main() == 1
+    assert "of 19 that a test can mind, 94.7% were minded" in capsys.readouterr().out
 
 
 def test_a_change_that_no_test_can_mind_is_accepted_with_its_reason(
@@ -81,6 +102,21 @@ def test_an_entry_that_a_test_minds_by_now_is_a_finding(
 
     assert script.main() == 1
     assert "take it out of mutmut.toml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 1), (2, 0), (3, 1)])
+def test_an_entry_stands_for_as_many_changes_as_it_says(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, times: int, status: int
+) -> None:
+    """The same can be done to several places of a function, and a test may be able to mind one of them."""
+    script.ACCEPTED.write_text(f"{_ACCEPTED}times = {times}\n")
+    listed = "\n".join(f"    reference_impl.values.x_parse__mutmut_{n}: survived" for n in (2, 3))
+    killed = "\n".join(f"    reference_impl.values.x_other__mutmut_{n}: killed" for n in range(99))
+    monkeypatch.setattr(
+        script, "_mutmut", lambda what, *_: listed + "\n" + killed if what == "results" else _SHOWN
+    )
+
+    assert script.main() == status
 
 
 def test_a_reason_is_asked_for(script: ModuleType) -> None:
