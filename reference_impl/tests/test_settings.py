@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reference_impl.settings import EnvFile, Mode, Settings, load_env_file, settings_at_start_up
-from reference_impl.values import ConfigError, Secret, parse_flag, parse_worker_url
+from reference_impl.settings import (
+    EnvFile,
+    Mode,
+    Settings,
+    StartUpWarning,
+    load_env_file,
+    settings_at_start_up,
+)
+from reference_impl.values import ConfigError, Secret, WorkerUrl, parse_flag, parse_worker_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,18 +37,21 @@ def test_false_in_every_spelling(raw: str) -> None:
     assert parse_flag(raw).valid
 
 
-@pytest.mark.parametrize("raw", ["maybe", "tru", "2", "yes please", "\ttrue\nx"])
+@pytest.mark.parametrize("raw", ["maybe", "tru", "2", "yes please", "\ttrue\nx", "XtrueX"])
 def test_anything_else_is_false_and_a_warning_names_the_variable(raw: str) -> None:
     settings = Settings.from_environ({"USE_WORKER_IN_DEV": raw})
     assert not settings.use_worker_in_dev.value
-    assert [(w.event, w.fields["name"]) for w in settings.warnings] == [
-        ("config.invalid_boolean", "USE_WORKER_IN_DEV")
-    ]
+    assert settings.warnings == (
+        StartUpWarning("config.invalid_boolean", {"name": "USE_WORKER_IN_DEV", "value": raw}),
+    )
 
 
-@pytest.mark.parametrize("raw", ["https://w.example", "https://w.example/", "https://w.example///"])
-def test_trailing_slashes_are_harmless(raw: str) -> None:
-    assert parse_worker_url(raw).assemble == "https://w.example/api/tasks/assemble"
+@pytest.mark.parametrize("base", ["https://w.example", "http://w.example:8081", "https://w.example/X"])
+@pytest.mark.parametrize("slashes", ["", "/", "///"])
+def test_trailing_slashes_are_harmless(base: str, slashes: str) -> None:
+    url = parse_worker_url(base + slashes)
+    assert url == WorkerUrl(base + slashes, base)
+    assert url.assemble == f"{base}/api/tasks/assemble"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +67,7 @@ def test_trailing_slashes_are_harmless(raw: str) -> None:
         (" https://w.example", "whitespace"),
         ("https://w.example\n", "whitespace"),
         ("https://w.example:8081 ", "whitespace"),
+        ("https://w.example\0", "whitespace"),
         ("https://user:pw@w.example", "credentials-in-url"),
         ("https://w.example/?q=1", "query-or-fragment"),
         ("https://w.example:port", "not-a-url"),
@@ -65,38 +76,50 @@ def test_trailing_slashes_are_harmless(raw: str) -> None:
 )
 def test_an_unusable_url_says_why(raw: str, problem: str) -> None:
     settings = Settings.from_environ({"WORKER_URL_BASE": raw, "TASKS_AUTH": "s"})
-    assert settings.worker.problem == problem
+    assert settings.worker == WorkerUrl(raw, problem=problem)
     assert settings.worker_problem == f"worker-url-{problem}"
-    assert [w.event for w in settings.warnings] == (["config.invalid_worker_url"] if raw else [])
+    about = {"reason": problem, "value": settings.worker.shown}
+    assert settings.warnings == ((StartUpWarning("config.invalid_worker_url", about),) if raw else ())
     assert "pw" not in repr(settings.warnings)
 
 
 @pytest.mark.parametrize(
     ("app_env", "mode"),
     [(name, Mode.DEVELOPMENT) for name in ("dev", "development", "local", "", " Dev ")]
-    + [(name, Mode.PRODUCTION) for name in ("production", "prod", "staging", "PROD")],
+    + [(name, Mode.PRODUCTION) for name in ("production", "prod", "staging", "PROD", "\"Prod'")],
 )
 def test_known_environments(app_env: str, mode: Mode) -> None:
     assert Settings.from_environ({"APP_ENV": app_env}).mode is mode
 
 
-def test_an_unknown_environment_names_the_known_ones() -> None:
+@pytest.mark.parametrize("app_env", ["produktion", "XprodX"])
+def test_an_unknown_environment_names_the_known_ones(app_env: str) -> None:
     with pytest.raises(
-        ConfigError, match=r"'produktion'.*dev, development, local, production, prod, staging"
+        ConfigError, match=rf"'{app_env.lower()}'.*dev, development, local, production, prod, staging"
     ):
-        Settings.from_environ({"APP_ENV": "produktion"})
+        Settings.from_environ({"APP_ENV": app_env})
 
 
 def test_unset_under_cloud_run_is_production_with_a_warning() -> None:
     settings = Settings.from_environ({"K_SERVICE": "api", "DATABASE_URL": "postgresql://h/d"})
     assert settings.mode is Mode.PRODUCTION
-    assert [w.event for w in settings.warnings] == ["config.app_env_unset"]
+    about = {"assumed": "production", "reason": "k-service-set"}
+    assert settings.warnings == (StartUpWarning("config.app_env_unset", about),)
 
 
-def test_a_secret_that_is_no_header_value_counts_as_not_set() -> None:
-    settings = Settings.from_environ({"TASKS_AUTH": "a\r\nX-Evil: 1", "WORKER_URL_BASE": "https://w.example"})
+@pytest.mark.parametrize("raw", ["a\r\nX-Evil: 1", "schlüssel"])
+def test_a_secret_that_is_no_header_value_counts_as_not_set(raw: str) -> None:
+    settings = Settings.from_environ({"TASKS_AUTH": raw, "WORKER_URL_BASE": "https://w.example"})
+    assert settings.tasks_auth.reveal() == ""
     assert settings.worker_problem == "tasks-auth-not-set"
-    assert [w.event for w in settings.warnings] == ["config.invalid_secret"]
+    about = {"name": "TASKS_AUTH", "reason": "not-a-header-value"}
+    assert settings.warnings == (StartUpWarning("config.invalid_secret", about),)
+
+
+def test_a_secret_counts_without_the_blanks_around_it() -> None:
+    settings = Settings.from_environ({"TASKS_AUTH": " open sesame\n", "WORKER_URL_BASE": "https://w.example"})
+    assert settings.tasks_auth.reveal() == "open sesame"
+    assert (settings.tasks_auth.problem, settings.worker_problem, settings.warnings) == ("", "", ())
 
 
 def test_the_secret_does_not_show_itself() -> None:
@@ -121,31 +144,36 @@ def test_a_databases_password_does_not_show_itself(url: str) -> None:
     assert "sesame" not in repr(Settings.from_environ({"WORKER_URL_BASE": "http://u:sesame@h"}))
 
 
+@pytest.mark.parametrize("url", ["", "sqlite:///jobs.db", "postgresql://u@h/d"])
+def test_a_database_without_a_password_has_none(url: str) -> None:
+    assert Settings.from_environ({"DATABASE_URL": url}).database_password == ""
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("sesame", "is not a URL such as postgresql://"),
-        ("postgresql://u:sesame@[::1/d", "is not a URL such as postgresql://"),
+        ("sesame", "is not a URL such as postgresql://user:password@host/name"),
+        ("postgresql://u:sesame@[::1/d", "is not a URL such as postgresql://user:password@host/name"),
         ("mysql://u:sesame@h/d", "is for 'mysql'; use sqlite or postgresql"),
         ("postgres://u:sesame@h/d", "is for 'postgres'; use sqlite or postgresql"),
     ],
 )
 def test_a_database_that_the_store_does_not_know_is_an_error_that_hides_the_url(url: str, says: str) -> None:
-    with pytest.raises(ConfigError, match="DATABASE_URL " + re.escape(says)) as error:
+    with pytest.raises(ConfigError, match=re.escape(f"DATABASE_URL {says}") + "$") as error:
         Settings.from_environ({"DATABASE_URL": url})
-    assert "sesame" not in str(error.value)
+    assert str(error.value) == f"DATABASE_URL {says}"
 
 
 def test_a_database_that_ends_with_the_instance_is_a_warning() -> None:
-    assert [w.event for w in Settings.from_environ({"K_SERVICE": "api", "APP_ENV": "prod"}).warnings] == [
-        "config.local_database"
-    ]
+    settings = Settings.from_environ({"K_SERVICE": "api", "APP_ENV": "prod"})
+    assert settings.warnings == (StartUpWarning("config.local_database", {"name": "DATABASE_URL"}),)
     assert Settings.from_environ({"APP_ENV": "prod"}).warnings == ()
 
 
 def test_tokens_without_an_audience_are_a_warning() -> None:
     account = {"TASKS_OIDC_SERVICE_ACCOUNT": "tasks@proj"}
-    assert [w.event for w in Settings.from_environ(account).warnings] == ["config.no_oidc_audience"]
+    missing = StartUpWarning("config.no_oidc_audience", {"name": "TASKS_OIDC_AUDIENCE"})
+    assert Settings.from_environ(account).warnings == (missing,)
     assert Settings.from_environ(account | {"WORKER_URL_BASE": "https://w.example"}).warnings == ()
     assert Settings.from_environ(account | {"TASKS_OIDC_AUDIENCE": "https://w.example"}).warnings == ()
 
@@ -160,7 +188,7 @@ def test_tokens_without_an_audience_are_a_warning() -> None:
     ],
 )
 def test_a_number_out_of_range_is_an_error_that_names_it(name: str, raw: str) -> None:
-    with pytest.raises(ConfigError, match=name):
+    with pytest.raises(ConfigError, match=f"^{name}=('soon' is not a number|{raw} is out of range: )"):
         Settings.from_environ({name: raw})
 
 
