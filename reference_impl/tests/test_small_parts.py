@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 
 import pytest
 
 from reference_impl.breaker import Breaker
-from reference_impl.job import Job
+from reference_impl.job import CORRELATION_ID, JOB_ID, Job
 from reference_impl.lanes import Lane
 from reference_impl.routes import Attempt, Verdict
 from reference_impl.shutdown import Shutdown
@@ -122,21 +121,34 @@ class TestJob:
     def test_the_key_and_the_payload_are_fixed(self) -> None:
         job = Job("j1", "e1", "c1", title="Größe \n")
         assert job.task_id == "assemble-j1"
-        assert job.body() == job.body()
-        assert json.loads(job.body()) == {
-            "job_id": "j1",
-            "episode_id": "e1",
-            "correlation_id": "c1",
-            "title": "Größe \n",
+        assert job.body() == (
+            rb'{"correlation_id":"c1","episode_id":"e1","job_id":"j1","title":"Gr\u00f6\u00dfe \n"}'
+        )
+        assert Job("j1", "e1", "c1").body() == b'{"correlation_id":"c1","episode_id":"e1","job_id":"j1"}'
+        assert job.headers("s") == {
+            "Content-Type": "application/json",
+            "Idempotency-Key": "j1",
+            "X-Correlation-Id": "c1",
+            "X-Tasks-Auth": "s",
         }
-        assert job.headers("s")["Idempotency-Key"] == "j1"
 
     def test_a_second_run_is_another_job(self) -> None:
-        assert Job.new("e1").job_id != Job.new("e1").job_id
+        first, second = (Job.new("e1", correlation_id="c1", title="T", trace="t" * 32) for _ in range(2))
+        assert first.job_id != second.job_id
+        assert first == Job(first.job_id, "e1", "c1", "T", "t" * 32)
+        assert JOB_ID.fullmatch(first.job_id)
+
+    def test_what_is_not_given_is_made_up_or_empty(self) -> None:
+        job = Job.new("e1")
+        assert job == Job(job.job_id, "e1", job.correlation_id, None, "")
+        assert CORRELATION_ID.fullmatch(job.correlation_id)
+        assert job.correlation_id != job.job_id
 
     @pytest.mark.parametrize("given", [None, "", "two words", "x\ny", "a=b", "é", "x" * 65])
     def test_a_malformed_correlation_id_is_replaced(self, given: str | None) -> None:
-        assert Job.new("e1", correlation_id=given).correlation_id not in (None, given)
+        made = Job.new("e1", correlation_id=given).correlation_id
+        assert CORRELATION_ID.fullmatch(made)
+        assert made != given
 
     def test_a_well_formed_one_is_kept(self) -> None:
         assert Job.new("e1", correlation_id="req-1.A_b").correlation_id == "req-1.A_b"
