@@ -4,8 +4,9 @@ The API and the worker run from the image as it is. On their network, Cloud Task
 443, over TLS; credentials come from ``metadata.google.internal``, port 80, and the tokens from there are checked; names
 come from DNS. All of these are fakes in the test process, which listen on the network's gateway address: the sockets
 are real, every fault strikes as it does for processes, and no relay stands between that would turn a refused
-connection into a closed one. The dispatcher is told two things that production does not tell it: which authority to
-trust, and that the metadata server's address is not 169.254.169.254.
+connection into a closed one. For the same reason no port is published: the harness and the gateway before the worker
+reach a container at its own address. The dispatcher is told two things that production does not tell it: which
+authority to trust, and that the metadata server's address is not 169.254.169.254.
 """
 
 from __future__ import annotations
