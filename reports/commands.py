@@ -105,9 +105,10 @@ def _diff(options: argparse.Namespace) -> int:
 def _parity(options: argparse.Namespace) -> int:
     from reports import parity
 
-    count, differences = parity.compare(_run_folder(options.one), _run_folder(options.other))
-    print("\n".join([*differences, f"{count} scenarios compared, {len(differences)} differences"]))
-    return 1 if differences else 0
+    found = parity.compare(_run_folder(options.one), _run_folder(options.other))
+    summary = f"{found.count} scenarios compared, {len(found.differences)} differences"
+    print("\n".join([*found.left_out, *found.differences, summary]))
+    return 1 if found.differences else 0
 
 
 def _history(options: argparse.Namespace) -> int:

@@ -4,12 +4,14 @@ Compared is every scenario with a verdict in both runs: the verdict; and for eac
 asked for, the route by the wire and by the log, the sequence of events of each process, the sequence of what each fake
 saw, and the effects. Order is compared within a source, because between two sources it is a matter of luck; so it is
 between two requests that a worker serves at the same time, whose events are compared in alphabetical order.
+Of a crowd the verdict is compared: how large it is, and which job meets which trouble, is no matter of the topology.
 Not compared are times, ids, addresses and texts, and what only one of the topologies has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness import context, evidence
@@ -30,25 +32,47 @@ _FACTS = {
 }
 
 
-def compare(one: Path, other: Path) -> tuple[int, list[str]]:
-    """Compare two run folders.
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared, and what came of it.
 
-    Returns:
-        How many scenarios were compared, and what is different, one line each.
+    Attributes:
+        count: how many scenarios were compared.
+        differences: what is different, one line each.
+        left_out: which scenarios apply in one of the runs only, one line each, with the reason.
+    """
+
+    count: int
+    differences: Sequence[str]
+    left_out: Sequence[str]
+
+
+def compare(one: Path, other: Path) -> Comparison:
+    """Compare two run folders.
 
     Raises:
         UsageError: they have no scenario in common, or evidence is missing or corrupt.
     """
     left, right = ({result.node: result for result in evidence.read_results(run)} for run in (one, other))
-    common = [node for node in left if node in right and _applies(left[node]) and _applies(right[node])]
+    in_both = [(left[node], right[node]) for node in left if node in right]
+    left_out = [
+        f"{here.folder}: applies in {(other if _applies(there) else one).name} only: {_reason(here, there)}"
+        for here, there in in_both
+        if _applies(here) != _applies(there)
+    ]
+    common = [here.node for here, there in in_both if _applies(here) and _applies(there)]
     if not common:
         raise UsageError(f"{one.name} and {other.name} have no scenario in common that applies in both")
-    differences = []
+    differences: list[str] = []
     for node in common:
         folder = left[node].folder
         found = _of_scenario(left[node], right[node], one, other)
         differences += [f"{folder}: {line}" for line in found]
-    return len(common), differences
+    return Comparison(len(common), differences, left_out)
+
+
+def _reason(*results: ScenarioResult) -> str:
+    return next(result.message for result in results if not _applies(result))
 
 
 def _applies(result: ScenarioResult) -> bool:
@@ -64,15 +88,20 @@ def _of_scenario(left: ScenarioResult, right: ScenarioResult, one: Path, other: 
         yield f"{len(systems[0])} and {len(systems[1])} systems"
         return
     for first, second in zip(*systems, strict=True):
-        if len(first.jobs) != len(second.jobs):
-            yield f"{len(first.jobs)} and {len(second.jobs)} jobs"
-        for number, jobs in enumerate(zip(first.jobs, second.jobs, strict=False), 1):
+        here, there = _followed(first), _followed(second)
+        if len(here) != len(there):
+            yield f"{len(here)} and {len(there)} jobs"
+        for number, jobs in enumerate(zip(here, there, strict=False), 1):
             both = list(zip((first, second), jobs, strict=True))
             at_once = any(_serves_at_once(system, job) for system, job in both)
             stories = [story(system, job, at_once=at_once) for system, job in both]
             for what, told in stories[0].items():
                 if told != stories[1][what]:
                     yield f"job {number}: {what}: {_short(told)} and {_short(stories[1][what])}"
+
+
+def _followed(system: SystemRecord) -> list[Job]:
+    return [job for job in system.jobs if not job.in_crowd]
 
 
 def story(system: SystemRecord, job: Job, *, at_once: bool = False) -> dict[str, list[str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -190,6 +192,37 @@ for end in ("wav", "json"):
             (self.folder / f"{self.stem}.2.{end}").hardlink_to(self.folder / f"{self.stem}.{end}")
 
     def discard"""
+
+
+@pytest.mark.parametrize(("stuck_after_s", "done"), [(12.0, 2), (5.0, 1)], ids=["within-it", "beyond-it"])
+def test_a_trouble_lasts_until_those_who_wait_for_a_time_out_are_done(
+    monkeypatch: pytest.MonkeyPatch, stuck_after_s: float, done: int
+) -> None:
+    """Of two jobs one is done at once, and one when a call has been given up after eight seconds."""
+    now = [0.0]
+
+    class Deadline:
+        def __init__(self, seconds: float) -> None:
+            self._at = now[0] + seconds
+
+        @property
+        def passed(self) -> bool:
+            return now[0] >= self._at
+
+    def later(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr(crowd, "Deadline", Deadline)
+    monkeypatch.setattr(crowd, "pause", later)
+    system: Any = SimpleNamespace(
+        jobs=MANY[:2],
+        count_effects=lambda: 2 if now[0] >= 8 else 1,
+        ground=SimpleNamespace(stuck_after_s=stuck_after_s),
+    )
+
+    crowd._await_most(system, count=2)
+
+    assert system.count_effects() == done
 
 
 def test_a_small_crowd_on_a_bad_day(project: Project) -> None:

@@ -25,7 +25,6 @@ SECONDS_PER_JOB = 0.15
 BETWEEN_LOOKS_S = 0.25
 """How often a crowd is looked at: each look costs time that the jobs need."""
 _UNDER_WAY = 0.025  # of all jobs
-_NOTHING_IS_DONE_FOR_S = 3.0
 _ROUTES = {
     "enqueued at Cloud Tasks": "tasks.cloud.enqueued",
     "confirmed by the worker directly": "assemble.service.worker_direct_dispatched",
@@ -72,12 +71,13 @@ def submit(system: System, count: int, troubles: Sequence[Collection[Fault]]) ->
 def _await_most(system: System, count: int) -> None:
     """Wait until most of what was asked for is done: the next trouble strikes work, and not a queue that stands still.
 
-    Where nothing gets done, the trouble has lasted long enough after a while; what it did is judged in the end.
+    Where nothing gets done, the trouble has lasted long enough after a while. That is longer than every time-out, else
+    the next trouble would come and go while all who could meet it still wait. What it did is judged in the end.
     """
-    done, patience = -1, Deadline(_NOTHING_IS_DONE_FOR_S)
+    done, patience = -1, Deadline(system.ground.stuck_after_s)
     while done < len(system.jobs) - _UNDER_WAY * count and not patience.passed:
         if system.count_effects() > done:
-            done, patience = system.count_effects(), Deadline(_NOTHING_IS_DONE_FOR_S)
+            done, patience = system.count_effects(), Deadline(system.ground.stuck_after_s)
         pause(BETWEEN_LOOKS_S)
 
 

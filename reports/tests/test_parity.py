@@ -60,15 +60,21 @@ STORY = (
 
 
 def run(
-    folder: Path, facts: Sequence[Fact] = STORY, *, verdict: Verdict = Verdict.PASS, jobs: int = 1
+    folder: Path,
+    facts: Sequence[Fact] = STORY,
+    *,
+    verdict: Verdict = Verdict.PASS,
+    jobs: int = 1,
+    in_crowd: bool = False,
+    others: Sequence[ScenarioResult] = (),
 ) -> Path:
-    """A run folder with one scenario."""
+    """A run folder with one scenario, and the verdicts of others."""
     observations = journal(*facts)
     asked = next(o.seq for o in observations if o.kind == "stimulus")
     system = SystemRecord(
         mode=Mode.PROD,
         observations=observations,
-        jobs=(replace(JOB, seq=asked),) * jobs,
+        jobs=(replace(JOB, seq=asked, in_crowd=in_crowd),) * jobs,
         given=frozenset(),
         hidden=(),
         unfired=(),
@@ -77,8 +83,16 @@ def run(
         environment={},
     )
     context.write(folder / "evidence" / RESULT.folder, [system], [])
-    evidence.write_result(folder, replace(RESULT, verdict=verdict))
+    for result in (replace(RESULT, verdict=verdict), *others):
+        evidence.write_result(folder, result)
     return folder
+
+
+SAME = parity.Comparison(1, [], [])
+
+
+def differences(one: Path, other: Path) -> Sequence[str]:
+    return parity.compare(one, other).differences
 
 
 def without(fact: Fact) -> list[Fact]:
@@ -86,13 +100,13 @@ def without(fact: Fact) -> list[Fact]:
 
 
 def test_the_same_story_is_the_same(tmp_path: Path) -> None:
-    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b")) == (1, [])
+    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b")) == SAME
 
 
 def test_order_between_sources_and_repeats_are_luck(tmp_path: Path) -> None:
     other = [*STORY[:6], STORY[7], STORY[6], *STORY[8:9], STORY[10], STORY[9]]
     again = [*other[:6], other[6], *other[6:]]  # the worker starts once more
-    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b", again)) == (1, [])
+    assert parity.compare(run(tmp_path / "a"), run(tmp_path / "b", again)) == SAME
 
 
 TWICE = (
@@ -111,17 +125,17 @@ IN_TURN = (FIRST, START, DONE, reply(200, id_=1), effect(), SECOND, START, DONE,
 
 def test_what_a_worker_does_at_once_is_done_in_any_order(tmp_path: Path) -> None:
     one, other = run(tmp_path / "a", [*TWICE, *AT_ONCE]), run(tmp_path / "b", [*TWICE, *IN_TURN])
-    assert parity.compare(one, other) == (1, [])
+    assert parity.compare(one, other) == SAME
     silent = [fact for fact in IN_TURN if fact is not DONE]
-    assert parity.compare(one, run(tmp_path / "c", [*TWICE, *silent]))[1] == [
+    assert differences(one, run(tmp_path / "c", [*TWICE, *silent])) == [
         f"PROD-X-01: job 1: worker: {WORKER_DONE} → {WORKER_START} and {WORKER_START}"
     ]
 
 
 def test_what_a_worker_does_in_turn_has_an_order(tmp_path: Path) -> None:
     one = run(tmp_path / "a", [*TWICE, *IN_TURN])
-    differences = parity.compare(one, run(tmp_path / "b", [*TWICE, FIRST, DONE, START, *IN_TURN[3:]]))[1]
-    assert [line.partition(": ")[2].split(" ")[:3] for line in differences] == [["job", "1:", "worker:"]]
+    found = differences(one, run(tmp_path / "b", [*TWICE, FIRST, DONE, START, *IN_TURN[3:]]))
+    assert [line.partition(": ")[2].split(" ")[:3] for line in found] == [["job", "1:", "worker:"]]
 
 
 def test_an_answer_is_compared_with_its_request(tmp_path: Path) -> None:
@@ -129,7 +143,7 @@ def test_an_answer_is_compared_with_its_request(tmp_path: Path) -> None:
     refused = [*AT_ONCE[:5], reply(500, id_=1), *AT_ONCE[6:]]
     assert any(
         line.startswith("PROD-X-01: job 1: worker_gateway: ")
-        for line in parity.compare(one, run(tmp_path / "b", [*TWICE, *refused]))[1]
+        for line in differences(one, run(tmp_path / "b", [*TWICE, *refused]))
     )
 
 
@@ -149,23 +163,43 @@ def test_an_answer_is_compared_with_its_request(tmp_path: Path) -> None:
     ids=["event-missing", "event-order", "worker-silent", "other-code", "other-route", "other-effect"],
 )
 def test_what_differs_is_named(tmp_path: Path, facts: list[Fact], said: str) -> None:
-    count, differences = parity.compare(run(tmp_path / "a"), run(tmp_path / "b", facts))
-    assert count == 1
-    assert any(line.startswith(f"PROD-X-01: job 1: {said}") for line in differences), differences
+    found = parity.compare(run(tmp_path / "a"), run(tmp_path / "b", facts))
+    assert found.count == 1
+    assert any(line.startswith(f"PROD-X-01: job 1: {said}") for line in found.differences), found
 
 
 def test_another_verdict_and_another_number_of_jobs_are_named(tmp_path: Path) -> None:
     one = run(tmp_path / "a")
-    assert parity.compare(one, run(tmp_path / "b", verdict=Verdict.FAIL))[1] == [
-        "PROD-X-01: verdict PASS and FAIL"
-    ]
-    assert parity.compare(one, run(tmp_path / "c", jobs=2))[1] == ["PROD-X-01: 1 and 2 jobs"]
+    assert differences(one, run(tmp_path / "b", verdict=Verdict.FAIL)) == ["PROD-X-01: verdict PASS and FAIL"]
+    assert differences(one, run(tmp_path / "c", jobs=2)) == ["PROD-X-01: 1 and 2 jobs"]
+
+
+def test_of_a_crowd_the_verdict_is_compared(tmp_path: Path) -> None:
+    """Its size is a matter of how long a run may take, and which of its jobs meets which trouble one of luck."""
+    one = run(tmp_path / "a", jobs=2, in_crowd=True)
+    other = run(tmp_path / "b", without(STORY[7]), jobs=3, in_crowd=True)
+    assert parity.compare(one, other) == SAME
+    failed = run(tmp_path / "c", jobs=2, in_crowd=True, verdict=Verdict.FAIL)
+    assert differences(one, failed) == ["PROD-X-01: verdict PASS and FAIL"]
 
 
 def test_what_applies_in_one_topology_only_is_not_compared(tmp_path: Path) -> None:
     one, other = run(tmp_path / "a"), run(tmp_path / "b", verdict=Verdict.NOT_APPLICABLE)
     with pytest.raises(UsageError, match="no scenario in common"):
         parity.compare(one, other)
+
+
+def test_what_is_left_out_is_said_with_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = replace(RESULT, scenario="PROD-X-02", node="scenarios/prod/test_x.py::test_y", folder="PROD-X-02")
+    lacking = replace(more, verdict=Verdict.NOT_APPLICABLE, message="names-fail: it needs containers")
+    one, other = run(tmp_path / "a", others=[lacking]), run(tmp_path / "b", others=[more])
+    expected = [
+        "PROD-X-02: applies in b only: names-fail: it needs containers",
+        "1 scenarios compared, 0 differences",
+    ]
+    for pair in ((one, other), (other, one)):
+        assert main(["report", "parity", *map(str, pair)]) == 0
+        assert capsys.readouterr().out.splitlines() == expected
 
 
 def test_the_command_says_it_and_its_exit_code_too(
