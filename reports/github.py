@@ -22,7 +22,7 @@ _LONGEST_MESSAGE = 4000
 def summary(results: Mapping[str, Any], policy: Policy | None = None) -> str:
     """The job's summary in Markdown; where it would be too long, it ends early and says so."""
     decision = decide(results, policy or default_policy())
-    verdicts = verdicts_of(results)
+    verdicts, prove = verdicts_of(results), results.get("prove")
     lines = [
         f"## {'✅ GO' if decision.go else '⛔ NO-GO'}: {plain(results['run'].get('profile', ''))}",
         "",
@@ -35,13 +35,13 @@ def summary(results: Mapping[str, Any], policy: Policy | None = None) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *(row(entry, verdicts, links=False) for entry in results["requirements"]),
         "",
-        plain(proof.in_words(results.get("prove"))),
+        plain(proof.in_words(prove)),
         "",
         plain(proof.canary_in_words(results.get("canary"))),
         "",
         *(
             f"- {plain(problem)}"
-            for problem in (proof.problems(results["prove"]) if results.get("prove") else ())
+            for problem in (proof.problems(prove, results["run"].get("identity", {})) if prove else ())
         ),
         *_figures(results),
     ]

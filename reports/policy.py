@@ -289,9 +289,7 @@ def _proofs(results: Mapping[str, Any], policy: Policy) -> Iterator[str]:
     if policy.require_prove and prove is None:
         yield "the kill matrix was not run"
     elif policy.require_prove and prove is not None:
-        if strange := proof.strangeness(prove, results["run"].get("identity", {})):
-            yield strange
-        yield from proof.problems(prove)
+        yield from proof.problems(prove, results["run"].get("identity", {}))
 
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> str:

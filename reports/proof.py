@@ -44,8 +44,15 @@ def read(path: Path, *, name: str = "") -> dict[str, Any] | None:
     return document.model_dump(mode="json")
 
 
-def problems(prove: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps a kill matrix from being a proof, one line each; nothing where every bug was found as stated."""
+def problems(prove: Mapping[str, Any], identity: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps a kill matrix from being a proof, one line each; nothing where every bug was found as stated.
+
+    Args:
+        prove: the kill matrix.
+        identity: the identity of the run beside which it stands, and whose suites it should speak of.
+    """
+    if strange := _strangeness(prove, identity):
+        yield strange
     mutants, variants = prove["mutants"], prove["equivalent"]
     if not prove["complete"]:
         yield "the kill matrix is incomplete: it was cut off, or only a part was run"
@@ -69,7 +76,7 @@ def problems(prove: Mapping[str, Any]) -> Iterator[str]:
             yield words.format(len(ids), ids[0])
 
 
-def strangeness(prove: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
+def _strangeness(prove: Mapping[str, Any], identity: Mapping[str, Any]) -> str:
     """Why a kill matrix does not speak of a run's suites; "" where it does.
 
     The dispatchers need not be the same: what is proved is that these suites, with this harness, find these bugs.

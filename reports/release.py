@@ -65,17 +65,17 @@ def release(results: Mapping[str, Any], policy: Policy | None = None) -> dict[st
         "not_verified": [row["id"] for row in rows if row["verdict"] == "NOT VERIFIED"],
         "excluded": [{"id": row["id"], "because": row["excluded"]} for row in rows if row["excluded"]],
         "prove": results.get("prove"),
-        "proof": _proof(results.get("prove")),
+        "proof": _proof(results.get("prove"), results["run"].get("identity", {})),
         "canary": results.get("canary"),
         "by_person": [dict(item) for item in BY_PERSON],
         "limits": list(LIMITS),
     }
 
 
-def _proof(prove: Mapping[str, Any] | None) -> dict[str, Any]:
+def _proof(prove: Mapping[str, Any] | None, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What follows from the kill matrix; None for what is not known, as it was not run or did not go so far."""
     return {
-        "problems": list(proof.problems(prove)) if prove else [],
+        "problems": list(proof.problems(prove, identity)) if prove else [],
         "unique_kills": proof.unique_kills(prove) if prove else None,
         "kill_nothing": proof.kill_nothing(prove) if prove else None,
     }

@@ -188,7 +188,10 @@ def _tiles(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             tiles.append(_tile(kind.replace(" ", "_"), word, str(count)))
     if prove := results.get("prove"):
         killed = sum(mutant["verdict"] == "killed" for mutant in prove["mutants"])
-        kind = "FAIL" if any(proof.problems(prove)) else "PASS"
+        alarms = any(variant["verdict"] == "false alarm" for variant in prove["equivalent"])
+        doubtful = any(proof.problems(prove, results["run"].get("identity", {})))
+        wrong = killed < len(prove["mutants"]) or alarms
+        kind = "FAIL" if wrong else "INCONCLUSIVE" if doubtful else "PASS"
         tiles.append(_tile(kind, "known-bad dispatchers found", f"{killed}/{len(prove['mutants'])}"))
     return tiles
 

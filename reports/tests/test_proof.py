@@ -16,6 +16,7 @@ from reports import proof
 from reports.checklist import checklist
 from reports.github import summary
 from reports.merge import merge
+from reports.page import page
 from reports.policy import Policy, decide
 from reports.release import release
 from reports.results import as_json, results
@@ -40,7 +41,7 @@ def going(
 def test_a_good_kill_matrix_is_a_proof_and_satisfies_the_schema() -> None:
     document = json.loads(as_json(going()))
     jsonschema.validate(document, json_schema(), cls=jsonschema.Draft202012Validator)
-    assert list(proof.problems(GOOD)) == []
+    assert list(proof.problems(GOOD, made.run_facts()["identity"])) == []
     assert proof.in_words(GOOD) == (
         "2 of 2 known-bad dispatchers were found for the stated reason; 0 false alarm(s) on 1 harmless variants."
     )
@@ -77,7 +78,7 @@ def test_a_good_kill_matrix_is_a_proof_and_satisfies_the_schema() -> None:
 def test_what_is_wrong_with_a_kill_matrix_is_said_and_keeps_the_gate_shut(
     prove: dict[str, Any], said: str
 ) -> None:
-    assert list(proof.problems(prove)) == [said]
+    assert list(proof.problems(prove, made.run_facts()["identity"])) == [said]
     decision = decide(going(prove), DEMANDING)
     assert (decision.exit_code, decision.unknowns) == (2, (said,))
     assert decide(going(prove), OPEN).go
@@ -108,8 +109,15 @@ def test_the_checklist_and_the_summary_name_what_became_of_each() -> None:
 @pytest.mark.parametrize("digest", ["sha256:" + "b" * 64, ""])
 def test_a_kill_matrix_of_other_suites_proves_nothing_here(part: str, digest: str, said: str) -> None:
     identity = {**GOOD["identity"], part: {"digest": digest}}
-    decision = decide(going({**GOOD, "identity": identity}), DEMANDING)
-    assert decision.unknowns == (f"the kill matrix was made with {said} than this run",)
+    document = going({**GOOD, "identity": identity})
+    words = f"the kill matrix was made with {said} than this run"
+    assert decide(document, DEMANDING).unknowns == (words,)
+    for text in (checklist(document), summary(document)):
+        assert f"- {words}" in text.splitlines()
+    assert release(document)["proof"]["problems"] == [words]
+    assert f'<li class="INCONCLUSIVE">{words}</li>' in page(document)
+    assert '<li class="INCONCLUSIVE"><b>2/2</b> known-bad dispatchers found</li>' in page(document)
+    assert '<li class="PASS"><b>2/2</b> known-bad dispatchers found</li>' in page(going())
 
 
 def test_another_dispatcher_may_be_judged_than_the_mutants_were_made_of() -> None:
