@@ -26,8 +26,8 @@ def gate(
         sut_digest: the digest that is being released.
         now: unix time; None for the clock's.
 
-    What is decided by must be true: ``results.json`` follows from its own scenarios and, where its evidence lies beside
-    it, from that.
+    What is decided by must be true: ``results.json`` follows from its own scenarios and from the evidence beside it.
+    Where there is none, it is believed only if the policy says so.
 
     Raises:
         UsageError: a file cannot be read, or the policy names requirements that do not exist.
@@ -51,7 +51,8 @@ def _untrue(folder: Path, results: Mapping[str, Any], policy: Policy) -> str:
         return ""  # it was cut off, is refused for that, and nothing sealed what came last
     if not (folder / SEAL).is_file():
         return (
-            f"there is no {SEAL} beside results.json: its evidence is elsewhere"
+            f"there is no {SEAL} beside results.json, so no evidence shows that it is true: hand over the whole run "
+            "folder, or set require_evidence = false in the policy"
             if policy.require_evidence
             else ""
         )

@@ -57,7 +57,8 @@ class Policy(_Section):
         require_sut_digest: say no unless a digest is given, here or on the command line.
         require_prove: the kill matrix must be there, without survivors and false alarms.
         require_canary: the known-bad dispatcher must have been found in this run.
-        require_evidence: the evidence must lie beside the results, where the gate checks one against the other.
+        require_evidence: the evidence must lie beside the results, where the gate checks one against the other. Without
+            it, a results.json that somebody edited with care is believed.
     """
 
     version: Literal[1]
@@ -67,7 +68,7 @@ class Policy(_Section):
     require_sut_digest: bool = False
     require_prove: bool = False
     require_canary: bool = False
-    require_evidence: bool = False
+    require_evidence: bool = True
     first_choice: tuple[FirstChoice, ...] = ()
     excuse: tuple[Excuse, ...] = ()
 

@@ -172,7 +172,10 @@ def test_the_command_says_one_line_and_an_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path, results = tmp_path / "policy.toml", tmp_path / "results.json"
-    path.write_text('version = 1\n[[excuse]]\nrequirements = ["LIVE-*"]\nbecause = "later"', encoding="utf-8")
+    path.write_text(
+        'version = 1\nrequire_evidence = false\n[[excuse]]\nrequirements = ["LIVE-*"]\nbecause = "later"',
+        encoding="utf-8",
+    )
     results.write_text(as_json(made.going()), encoding="utf-8")
     assert cli.main(["gate", str(results), "--policy", str(path)]) == 0
     assert capsys.readouterr().out == "go\n"

@@ -16,6 +16,7 @@ from harness.evidence import ScenarioResult
 from harness.model import Verdict
 from reports import write_all
 from reports.from_evidence import contradictions
+from reports.policy import Policy, default_policy
 from reports.results import as_json
 from reports.tests import made
 
@@ -166,13 +167,24 @@ def test_corrupt_evidence_with_new_hashes_is_refused(run: Path, capsys: pytest.C
     assert "the evidence cannot be read" in line
 
 
-def test_a_policy_can_demand_the_evidence(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_alone_are_believed_only_where_the_policy_says_so(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit(run, other_digest)  # with care: nothing in it contradicts anything else
     (run / "SHA256SUMS").unlink()
-    assert ask(run, capsys)[0] == 0
-    (run.parent / "policy.toml").write_text("require_evidence = true\n" + POLICY, encoding="utf-8")
     code, line = ask(run, capsys)
     assert code == 2
-    assert line == "no-go: there is no SHA256SUMS beside results.json: its evidence is elsewhere\n"
+    assert line == (
+        "no-go: there is no SHA256SUMS beside results.json, so no evidence shows that it is true: "
+        "hand over the whole run folder, or set require_evidence = false in the policy\n"
+    )
+    (run.parent / "policy.toml").write_text("require_evidence = false\n" + POLICY, encoding="utf-8")
+    assert ask(run, capsys) == (0, "go\n")
+
+
+def test_the_policy_that_is_shipped_asks_for_evidence() -> None:
+    assert default_policy().require_evidence
+    assert Policy(version=1).require_evidence
 
 
 VERDICTS = st.lists(st.sampled_from(list(Verdict)), min_size=1, max_size=4)
