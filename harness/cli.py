@@ -34,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read what is printed, such as head, has gone. Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _EXIT[Verdict.INCONCLUSIVE]
     except HarnessError as problem:
         print(f"dispatchcheck: {problem}", file=sys.stderr)
         return problem.exit_code

@@ -97,6 +97,10 @@ def requirement_of(row: Mapping[str, Any]) -> Requirement:
 
 
 def _difference(key: str, given: Any, right: Any) -> str:
+    if isinstance(given, Mapping) and isinstance(right, Mapping):
+        return (
+            f"{key}: {', '.join(name for name in {**given, **right} if given.get(name) != right.get(name))}"
+        )
     if not isinstance(given, list) or not isinstance(right, list):
         shown = f" ({given!r}, and {right!r} follows)" if isinstance(given, str | bool) else ""
         return f"{key}{shown}"

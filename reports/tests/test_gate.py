@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +187,19 @@ def test_the_command_says_one_line_and_an_exit_code(
     assert capsys.readouterr().out.count("\n") == 1
     assert cli.main(["gate", str(results.with_name("none.json"))]) == 64
     assert "cannot read the results" in capsys.readouterr().err
+
+
+def test_a_reader_that_goes_away_is_no_bug_of_ours(tmp_path: Path) -> None:
+    results = tmp_path / "results.json"
+    results.write_text(as_json(made.going()), encoding="utf-8")
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as closed:
+        ended = subprocess.run(
+            [sys.executable, "-m", "harness.cli", "gate", str(results)],
+            stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (2, "")
 
 
 def test_a_bug_of_ours_is_exit_70(

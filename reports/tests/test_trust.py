@@ -128,11 +128,11 @@ def with_a_canary(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (other_digest, "run"),
-        (younger, "run"),
+        (other_digest, "run: identity"),
+        (younger, "run: began_at, ended_at"),
         (other_way, "scenarios, PROD-FALLBACK-01: account"),
         (less_to_prove, "requirements, PROD-01: level"),
-        (other_seal, "evidence"),
+        (other_seal, "evidence: digest"),
         (with_a_canary, "canary"),
     ],
 )
