@@ -17,12 +17,13 @@ from reference_impl.tests.bench import PRODUCTION, Bench
 from reference_impl.tests.postgres import Postgres
 from reference_impl.tests.processes import Server, Zygote
 from reference_impl.tests.stores import Clock
-from reference_impl.tests.stubs import Identity
+from reference_impl.tests.stubs import CloudTasksStub, Identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+QUEUE = {"GOOGLE_CLOUD_PROJECT": "proj", "TASKS_LOCATION": "loc", "TASKS_QUEUE": "q"}
 SECRET = "hush-hush/42+x"
 
 
@@ -135,3 +136,20 @@ def start(zygote: Zygote, tmp_path: Path, media: Path) -> Iterator[Callable[...,
     yield start_server
     for server in servers:
         server.stop()
+
+
+@pytest.fixture
+def cloud_tasks(identity: Identity) -> Iterator[CloudTasksStub]:
+    stub = CloudTasksStub(identity)
+    yield stub
+    stub.close()
+
+
+@pytest.fixture
+def production(cloud_tasks: CloudTasksStub, identity: Identity) -> dict[str, str]:
+    """The API's variables in production, its Cloud Tasks redirected from outside."""
+    return (
+        {"APP_ENV": "production", "TASKS_ENQUEUE_TIMEOUT_S": "1"}
+        | QUEUE
+        | identity.environment(cloud_tasks.port)
+    )

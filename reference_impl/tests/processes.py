@@ -182,3 +182,14 @@ def manifests(media: Path, job_id: str) -> list[dict[str, Any]]:
 def all_manifests(media: Path) -> Iterator[dict[str, Any]]:
     for path in media.glob("episodes/*/assembled/*.json"):
         yield json.loads(path.read_text(encoding="utf-8"))
+
+
+def settle_once(api: Server, media: Path, job_id: str, route: str) -> dict[str, str]:
+    """Wait for the end and check that there is one end, one effect, and one answer about both."""
+    settled = wait_settled(api, job_id)
+    (manifest,) = manifests(media, job_id)
+    assert (settled["route"], settled["outcome"]) == (route, "done")
+    assert manifest["route"] == route
+    state = job_state(api, job_id)
+    assert (state["state"], state["route"], state["checksum"]) == ("done", route, manifest["checksum"])
+    return settled

@@ -5,74 +5,41 @@ Effects are counted from the manifests on disk.
 
 from __future__ import annotations
 
-import base64
 import json
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
-from reference_impl.tests.conftest import SECRET
 from reference_impl.tests.processes import (
     API,
     WORKER,
     Server,
     free_port,
-    job_state,
     manifests,
     post_job,
+    settle_once,
     wait_settled,
     wait_until,
 )
-from reference_impl.tests.stubs import CloudTasksStub, HttpStub, Identity, Trouble
+from reference_impl.tests.stubs import CloudTasksStub, HttpStub, Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-QUEUE = {"GOOGLE_CLOUD_PROJECT": "proj", "TASKS_LOCATION": "loc", "TASKS_QUEUE": "q"}
 DIRECT = ["assemble.service.trying_worker_direct", "assemble.service.worker_direct_dispatched"]
 ENDED = (0, -signal.SIGTERM)  # uvicorn raises the signal again when it has shut down
 SLOW = {"ASSEMBLY_BYTES_PER_S": "3000"}  # the test episode takes a second
 SLOWER = {"ASSEMBLY_BYTES_PER_S": "300"}
 
 
-@pytest.fixture
-def cloud_tasks(identity: Identity) -> Iterator[CloudTasksStub]:
-    stub = CloudTasksStub(identity)
-    yield stub
-    stub.close()
-
-
-@pytest.fixture
-def production(cloud_tasks: CloudTasksStub, identity: Identity) -> dict[str, str]:
-    """The API's variables in production, its Cloud Tasks redirected from outside."""
-    return (
-        {"APP_ENV": "production", "TASKS_ENQUEUE_TIMEOUT_S": "1"}
-        | QUEUE
-        | identity.environment(cloud_tasks.port)
-    )
-
-
 def answered_twice(worker: Server, job_id: str) -> bool:
     return worker.names(job_id).count("worker.assemble.done") == 2
-
-
-def settle_once(api: Server, media: Path, job_id: str, route: str) -> dict[str, str]:
-    """Wait for the end and check that there is one end, one effect, and one answer about both."""
-    settled = wait_settled(api, job_id)
-    (manifest,) = manifests(media, job_id)
-    assert (settled["route"], settled["outcome"]) == (route, "done")
-    assert manifest["route"] == route
-    state = job_state(api, job_id)
-    assert (state["state"], state["route"], state["checksum"]) == ("done", route, manifest["checksum"])
-    return settled
 
 
 class TestRoutes:
@@ -324,7 +291,8 @@ class TestBounds:
                 began = time.monotonic()
                 post_job(api)
                 times.append(time.monotonic() - began)
-            assert max(times) < 2
+            assert sorted(times)[len(times) // 2] < 1, "most answers come sooner than the shortest time-out"
+            assert max(times) < 5
             wait_until(lambda: "assemble.service.trying_worker_direct" in api.names(), "the second route")
             began = time.monotonic()
             api.stop(signal.SIGTERM)
@@ -364,173 +332,3 @@ class TestBounds:
         assert api.stop(signal.SIGTERM) in ENDED
         assert manifests(media, job) == []
         settle_once(start(API, DATABASE_URL=database_url), media, job, "inline")
-
-
-class TestInput:
-    @pytest.fixture
-    def worker(self, start: Callable[..., Server]) -> Server:
-        return start(WORKER)
-
-    @pytest.fixture
-    def task(self) -> dict[str, Any]:
-        return {"job_id": "j1", "episode_id": "ep1", "correlation_id": "c1"}
-
-    @pytest.mark.parametrize(
-        ("headers", "reason"),
-        [
-            ({}, "secret-missing"),
-            ({"X-Tasks-Auth": "wrong"}, "secret-wrong"),
-            ({"X-Tasks-Auth": ""}, "secret-wrong"),
-        ],
-    )
-    def test_without_the_secret_nothing_happens(
-        self, worker: Server, task: dict[str, Any], media: Path, headers: dict[str, str], reason: str
-    ) -> None:
-        response = httpx.post(f"{worker.url}/api/tasks/assemble", json=task, headers=headers)
-        assert response.status_code == 401
-        assert [(e["event"], e["reason"]) for e in worker.events()] == [("worker.auth.rejected", reason)]
-        assert not list(media.glob("**/assembled/*"))
-
-    def test_a_bad_body_names_the_field_and_the_worker_keeps_serving(
-        self, worker: Server, task: dict[str, Any], media: Path
-    ) -> None:
-        def send(content: bytes) -> tuple[int, str]:
-            reply = httpx.post(
-                f"{worker.url}/api/tasks/assemble", content=content, headers={"X-Tasks-Auth": SECRET}
-            )
-            return reply.status_code, reply.json().get("error", {}).get("field", "")
-
-        assert send(b"{") == (400, "body")
-        assert send(b"[" * 10_000) == (400, "body")
-        assert send(b"[]") == (422, "body")
-        for name in task:
-            assert send(json.dumps({k: v for k, v in task.items() if k != name}).encode()) == (422, name)
-            assert send(json.dumps(task | {name: 7}).encode()) == (422, name)
-            assert send(json.dumps(task | {name: "a/../b"}).encode()) == (422, name)
-        assert send(json.dumps(task | {"title": []}).encode()) == (422, "title")
-        assert send(json.dumps(task | {"title": "x" * 201}).encode()) == (422, "title")
-        assert send(json.dumps(task | {"title": "\ud800"}).encode()) == (422, "title")
-        assert send(json.dumps(task | {"title": "a\0b"}).encode()) == (422, "title")
-        assert send(json.dumps(task | {"title": "x" * 20_000}).encode()) == (413, "body")
-        assert not list(media.glob("**/assembled/*"))
-        assert "worker.assemble.start" not in worker.names()
-        assert send(json.dumps(task | {"more": 1}).encode()) == (200, "")
-        assert send(json.dumps(task | {"episode_id": "ep2"}).encode()) == (409, "job_id")
-
-    def test_the_api_names_what_is_wrong_with_a_request(self, start: Callable[..., Server]) -> None:
-        api = start(API)
-
-        def send(episode_id: str, content: bytes = b"") -> tuple[int, str]:
-            reply = httpx.post(f"{api.url}/api/episodes/{quote(episode_id)}/assemble", content=content)
-            return reply.status_code, reply.json().get("error", {}).get("field", "")
-
-        assert send("unknown") == (404, "episode_id")
-        assert send("event=forged\nx") == (422, "episode_id")
-        assert send("ep1", b"{") == (400, "body")
-        assert send("ep1", b"7") == (422, "body")
-        assert send("ep1", b'{"title": 7}') == (422, "title")
-        assert send("ep1", rb'{"title": "a\u0000b"}') == (422, "title")
-        assert send("ep1", b'{"title": "' + b"x" * 20_000 + b'"}') == (413, "body")
-        assert send("ep1", b'{"title": "fine"}') == (202, "")
-        assert httpx.get(f"{api.url}/api/episodes/unknown").status_code == 404
-        assert "forged" not in api.log().replace("event\\u003dforged", "")
-
-    def test_segments_that_cannot_be_joined_end_the_job(
-        self, start: Callable[..., Server], media: Path, production: dict[str, str]
-    ) -> None:
-        (media / "episodes/ep1/segments/00.wav").write_bytes(b"no WAV")
-        worker = start(WORKER)
-        api = start(API, WORKER_URL_BASE=worker.url, **production)
-        job = post_job(api)["job_id"]
-        settled = wait_settled(api, job)
-        assert (settled["outcome"], settled["route"]) == ("failed", "cloud_tasks")
-        assert worker.names(job) == ["worker.assemble.start", "worker.assemble.failed"]
-        assert job_state(api, job)["state"] == "failed"
-
-
-class TestConfiguration:
-    def test_the_file_is_read_at_start_up_only_and_the_environment_wins(
-        self, start: Callable[..., Server], tmp_path: Path, media: Path
-    ) -> None:
-        folder = tmp_path / "run"
-        folder.mkdir()
-        worker = start(WORKER)
-        env_file = folder / ".env.local"
-        env_file.write_text(f"USE_WORKER_IN_DEV='yes'\nWORKER_URL_BASE={worker.url}/\nTASKS_AUTH=wrong\n")
-        api = start(API)
-        settle_once(api, media, post_job(api)["job_id"], "worker_direct")
-        env_file.write_text("USE_WORKER_IN_DEV=no\n")
-        settle_once(api, media, post_job(api)["job_id"], "worker_direct")
-        api.stop()
-        api = start(API)
-        settle_once(api, media, post_job(api)["job_id"], "inline")
-
-    @pytest.mark.parametrize(
-        ("variables", "env_file", "says"),
-        [
-            ({"APP_ENV": "produktion"}, "", "APP_ENV='produktion' is not known; use one of dev, development"),
-            ({"JOB_LEASE_S": "soon"}, "", "JOB_LEASE_S='soon' is not a number"),
-            ({}, "A='open\n", ".env.local line 1 is not NAME=value"),
-        ],
-    )
-    def test_what_cannot_be_read_ends_the_process_with_one_line(
-        self,
-        start: Callable[..., Server],
-        tmp_path: Path,
-        variables: dict[str, str],
-        env_file: str,
-        says: str,
-    ) -> None:
-        folder = tmp_path / "run"
-        folder.mkdir()
-        (folder / ".env.local").write_text(env_file)
-        for app in (API, WORKER):
-            server = start(app, wait=False, **variables)
-            assert server.ended() == 1
-            (line,) = server.log().splitlines()
-            assert line.startswith("configuration error: ")
-            assert says in line
-
-    def test_under_cloud_run_every_line_is_one_object(
-        self, start: Callable[..., Server], media: Path, production: dict[str, str]
-    ) -> None:
-        worker = start(WORKER, K_SERVICE="worker", APP_ENV="production")
-        api = start(API, WORKER_URL_BASE=worker.url, K_SERVICE="api", **production)
-        trace = "0123456789abcdef" * 2
-        job = post_job(api, headers={"X-Cloud-Trace-Context": f"{trace}/1;o=1"})["job_id"]
-        wait_until(lambda: "assemble.job.settled" in api.log(), "the end")
-        api.stop(signal.SIGTERM)
-        entries = [json.loads(line) for line in api.log().splitlines()]
-        mine = [entry for entry in entries if entry.get("job_id") == job]
-        assert len(mine) == 5
-        assert {entry["logging.googleapis.com/trace"] for entry in mine} == {f"projects/proj/traces/{trace}"}
-        assert all(entry["message"].startswith(f"event={entry['event']} ") for entry in mine)
-        assert all({"severity", "message", "time"} <= entry.keys() for entry in entries)
-        assert len(manifests(media, job)) == 1
-
-    def test_the_secret_is_nowhere(
-        self,
-        start: Callable[..., Server],
-        production: dict[str, str],
-        cloud_tasks: CloudTasksStub,
-        tmp_path: Path,
-        media: Path,
-    ) -> None:
-        leak = f"{SECRET} {quote(SECRET, safe='')} {base64.b64encode(SECRET.encode()).decode()}"
-        worker = HttpStub(lambda _: (500, leak.encode()))
-        try:
-            cloud_tasks.always = Trouble("PERMISSION_DENIED", leak)
-            api = start(API, WORKER_URL_BASE=worker.url, **production)
-            answers = httpx.post(f"{api.url}/api/episodes/ep1/assemble").text
-            job = json.loads(answers)["job_id"]
-            wait_settled(api, job)
-            answers += httpx.get(f"{api.url}/api/episodes/ep1").text
-        finally:
-            worker.close()
-        assert "***" in api.log()
-        written = [
-            path for folder in (tmp_path / "run", media) for path in folder.rglob("*") if path.is_file()
-        ]
-        text = answers + "".join(path.read_bytes().decode("latin-1") for path in written)
-        for shape in leak.split():
-            assert shape not in text
