@@ -23,7 +23,7 @@ from harness.model import Verdict
 from reports.ctrf import ctrf
 from reports.sarif import sarif
 from reports.tests import hostile, made
-from reports.tests.test_page import FLAGS
+from reports.tests.browsing import FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NODE = Path(__file__).with_name("node")
