@@ -104,6 +104,7 @@ def _verify(options: argparse.Namespace) -> int:
     root = Path(__file__).resolve().parent.parent
     given = options.profile or root / "reference_impl" / "dispatchcheck.toml"
     profile.load_to_run(given, source=options.source)  # its mistakes are said here, once and clearly
+    paths = _paths(options.scenarios, root)
     run = (options.out or root / "reports" / "out").resolve() / evidence.new_run_name()
     command = [
         sys.executable,
@@ -131,10 +132,6 @@ def _verify(options: argparse.Namespace) -> int:
         command += [f"--shard-durations={options.shard_durations.resolve()}"]
     if options.filter is not None:
         command += ["-k", options.filter]
-    paths = [
-        str(Path(given).absolute()) if Path(given.split("::")[0]).exists() else given
-        for given in options.scenarios
-    ]
     command += paths or ["scenarios"]
     if not (paths or options.filter or options.shard):
         command.append("--whole")
@@ -149,6 +146,24 @@ def _verify(options: argparse.Namespace) -> int:
     if status == _PYTEST_INTERNAL:
         return HarnessError.exit_code
     return _exit_code(run)
+
+
+def _paths(scenarios: Sequence[str], root: Path) -> list[str]:
+    """What to run, as pytest is told it; what lies here comes before what lies in the project.
+
+    Raises:
+        UsageError: there is no such file or folder; where tests run in parallel, nobody sees what pytest says of it.
+    """
+    found = []
+    for given in scenarios:
+        path = given.partition("::")[0]
+        here = Path(path).exists()
+        if not here and not (root / path).exists():
+            raise UsageError(
+                f"no scenarios {path!r}: there is no such file or folder, neither here nor in {root}"
+            )
+        found.append(str(Path(given).absolute()) if here else given)
+    return found
 
 
 def _exit_code(run: Path) -> int:

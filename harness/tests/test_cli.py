@@ -53,6 +53,14 @@ def test_a_source_without_the_system_is_wrong_usage(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_scenarios_that_do_not_exist_are_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["verify", f"--out={tmp_path}", "scenarios/prod", "scenarios/nope.py::test_x"]) == 64
+    assert "no scenarios 'scenarios/nope.py': there is no such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_filter_that_matches_nothing_is_no_pass(tmp_path: Path) -> None:
     assert (
         cli.main(["verify", f"--out={tmp_path}", "-n", "0", "-k", "no_such_scenario", "scenarios/prod"]) == 2
