@@ -16,6 +16,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from functools import cached_property
+from html.entities import codepoint2name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Redactor:
         # Longest first: a secret must not be half-masked because it begins with a shorter one.
         self._known = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         self._plain = [*self._known, *(shape for secret in self._known for shape in _in_base64(secret))]
-        self._escapes = "%\\" + ("+" if any(" " in secret for secret in self._known) else "")
+        self._escapes = "%\\&" + ("+" if any(" " in secret for secret in self._known) else "")
 
     def __call__(self, text: str) -> str:
         """The text with every shape of every secret masked."""
@@ -77,17 +78,24 @@ class Redactor:
 
 def _spelt(secret: str) -> str:
     """A pattern for the secret; each character may be escaped, as libraries differ in which they escape."""
-    return "".join(
-        f"(?:{re.escape(char)}|(?i:{_percent(char)}|{_BACKSLASH}+u{ord(char):04x})"
-        + (rf"|{_BACKSLASH}+{re.escape(char)}" if char in "\"\\/'" else "")
-        + (r"|\+" if char == " " else "")
-        + ")"
-        for char in secret
-    )
+    # The plain character comes last: an escaped one may begin with it.
+    return "".join(f"(?:(?i:{'|'.join(_escaped(char))})|{re.escape(char)})" for char in secret)
 
 
-def _percent(char: str) -> str:
-    return "".join(f"%{byte:02x}" for byte in char.encode())
+def _escaped(char: str) -> Iterable[str]:
+    """Patterns for one character as URLs, forms, JSON, Python and HTML write it."""
+    code, in_bytes = ord(char), char.encode()
+    yield "".join(f"%{byte:02x}" for byte in in_bytes)
+    if char == " ":
+        yield r"\+"
+    yield "".join(f"{_BACKSLASH}+u{unit}" for unit in char.encode("utf-16-be").hex(" ", 2).split())
+    yield "".join(f"{_BACKSLASH}+x{byte:02x}" for byte in in_bytes)
+    if not char.isascii():
+        yield f"{_BACKSLASH}+(?:x{code:02x}|U{code:08x})"
+    if char in "\"\\/'":
+        yield f"{_BACKSLASH}+{re.escape(char)}"
+    name = "apos" if char == "'" else codepoint2name.get(code)
+    yield f"&(?:#0*{code}|#x0*{code:x}{f'|{name}' if name else ''});"
 
 
 def _in_base64(secret: str) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import os
@@ -61,6 +62,8 @@ def test_long_values_are_cut() -> None:
         quote_plus(SECRET),
         SECRET.replace("/", "\\/"),
         "".join(f"\\u{ord(char):04X}" for char in SECRET),
+        html.escape(SECRET),
+        "".join(f"&#{ord(char)};" for char in SECRET),
         base64.b64encode(SECRET.encode()).decode(),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
         base64.b64encode(f"worker:{SECRET} and so on".encode()).decode(),
@@ -75,6 +78,8 @@ def test_long_values_are_cut() -> None:
             "form",
             "json-slash",
             "json-unicode",
+            "html",
+            "html-numbers",
             "base64",
             "base64-url",
             "base64-inside",
@@ -114,12 +119,16 @@ def test_a_secret_is_masked_before_a_value_is_cut(
     assert "open" not in capsys.readouterr().out
 
 
-SECRETS = [SECRET, "open-sesame", "a b", "\xff\xfe?>~", "pässwörd/1"]
+SECRETS = [SECRET, "open-sesame", "a b", "\xff\xfe?>~", "pässwörd/1", "<\U0001f511&'\">"]
 SPELLINGS = [
     lambda char: char,
     lambda char: quote(char, safe=""),
     quote_plus,
     lambda char: json.dumps(char)[1:-1].replace("/", "\\/"),
+    html.escape,
+    lambda char: f"&#X{ord(char):X};",
+    lambda char: ascii(char)[1:-1],
+    lambda char: repr(char.encode())[2:-1],
 ]
 AS_A_WHOLE = [
     base64.b64encode,
@@ -149,6 +158,12 @@ def test_what_is_looked_for_first_lets_no_secret_pass(secrets: list[str], parts:
     """The pattern alone finds no more than the pattern after the first look."""
     redact, text = Redactor(secrets), "".join(parts)
     assert redact(text) == redact._pattern.sub("***", text)
+
+
+@given(SPELT)
+def test_a_secret_is_masked_however_each_of_its_characters_is_written(text: str) -> None:
+    """By a URL, a form, JSON, HTML, or Python's own ways of showing a text and its bytes."""
+    assert set(Redactor(SECRETS)(text)) == {"*"}
 
 
 def test_a_line_without_a_secret_needs_no_pattern() -> None:
