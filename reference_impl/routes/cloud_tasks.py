@@ -172,7 +172,8 @@ def _built(client: Future[tasks_v2.CloudTasksClient]) -> bool:
 
 def _code(error: Exception) -> str:
     """The name of the gRPC code, or empty: not every error of the client comes from gRPC."""
-    return getattr(getattr(error, "grpc_status_code", None), "name", "") or ""
+    status = getattr(error, "grpc_status_code", None)
+    return "" if status is None else str(status.name)
 
 
 def classify(error: Exception) -> Attempt:

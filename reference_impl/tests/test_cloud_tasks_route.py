@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
@@ -14,7 +15,7 @@ from google.auth import jwt
 from google.auth.credentials import Credentials
 
 from reference_impl.job import Job
-from reference_impl.routes import Attempt, Verdict, credentials
+from reference_impl.routes import Attempt, Verdict, cloud_tasks, credentials
 from reference_impl.routes.cloud_tasks import CODES, CloudTasksRoute, classify, connect
 from reference_impl.tests.stubs import QUEUE, CloudTasksStub, Identity, Trouble
 
@@ -189,7 +190,7 @@ class TestCloudTasks:
         route = CloudTasksRoute(settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET), build)
         attempts = [route.attempt(Job(f"j{number}", "e1", "c1"), 5.0) for number in range(3)]
         assert [attempt.reason for attempt in attempts] == ["client-unavailable", "created", "created"]
-        assert "no metadata server" in attempts[0].detail
+        assert attempts[0].detail == "OSError: no metadata server"
         assert len(stub.tasks) == 2
 
     def test_a_library_that_cannot_be_imported_is_a_failed_route(
@@ -207,6 +208,8 @@ class TestCloudTasks:
         allowed = threading.Event()
 
         def slow() -> Any:
+            thread = threading.current_thread()
+            assert (thread.name, thread.daemon) == ("client", True)
             allowed.wait(20)
             return connect()
 
@@ -214,7 +217,7 @@ class TestCloudTasks:
             settings(GOOGLE_CLOUD_PROJECT="proj", TASKS_LOCATION="loc", TASKS_QUEUE="q"), slow
         )
         attempt = route.attempt(JOB, 0.1)
-        assert (attempt.verdict, attempt.reason) == (Verdict.REJECTED, "client-unavailable")
+        assert attempt == Attempt(Verdict.REJECTED, "client-unavailable", "TimeoutError: ")
         allowed.set()
         assert route.attempt(JOB, 5.0).delivered
         assert len(stub.requests) == 1
@@ -257,6 +260,25 @@ class TestCloudTasks:
         allowed.set()
         assert route.attempt(Job("last", "e1", "c1"), 5.0).reason == "created"
         assert len(built) == 2
+
+    @pytest.mark.parametrize(("spent_s", "left_s"), [(0.0, 5.0), (4.5, 0.5), (6.0, 0.0)])
+    def test_the_call_has_the_time_that_is_left_and_is_made_once(
+        self,
+        settings: Callable[..., Settings],
+        monkeypatch: pytest.MonkeyPatch,
+        spent_s: float,
+        left_s: float,
+    ) -> None:
+        now, asked = [100.0], list[dict[str, Any]]()
+
+        def build() -> Any:
+            now[0] += spent_s
+            return SimpleNamespace(create_task=lambda _, **options: asked.append(options))
+
+        monkeypatch.setattr(cloud_tasks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        route = CloudTasksRoute(settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET), build)
+        assert route.attempt(JOB, 5.0) == Attempt(Verdict.DELIVERED, "created")
+        assert asked == [{"timeout": left_s, "retry": None}]
 
     @pytest.mark.usefixtures("stub")
     def test_every_call_is_authorised_by_credentials_made_for_several_threads(
@@ -327,7 +349,7 @@ class TestCredentials:
 
 
 def test_an_error_without_a_code_proves_nothing() -> None:
-    assert classify(RuntimeError("what?")).verdict is Verdict.AMBIGUOUS
+    assert classify(RuntimeError("what?")) == Attempt(Verdict.AMBIGUOUS, "runtimeerror", "what?")
     assert classify(api_exceptions.RetryError("gave up", None)).verdict is Verdict.AMBIGUOUS  # type: ignore[no-untyped-call]
 
 

@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 from reference_impl.job import Job
-from reference_impl.routes import Attempt, Verdict
+from reference_impl.routes import Attempt, Verdict, direct_worker
 from reference_impl.routes.direct_worker import EXCEPTIONS, WorkerRoute, _TotalTime, judge_reply
 from reference_impl.routes.direct_worker import classify as classify_http
 from reference_impl.tests.stubs import HttpStub, confirm
@@ -148,17 +148,89 @@ class TestDirectWorker:
             thread.join()
             listener.close()
         assert (attempt.verdict, attempt.reason, attempt.costly) == (Verdict.AMBIGUOUS, "timeout", True)
+        assert "Error: " in attempt.detail
+
+    @pytest.mark.parametrize(
+        ("timeout_s", "connect_s"), [(5.0, 0.5), (0.25, 0.25)], ids=["its own bound", "no time for more"]
+    )
+    def test_every_step_has_its_bound(
+        self, settings: Callable[..., Settings], timeout_s: float, connect_s: float
+    ) -> None:
+        bounds: list[dict[str, float]] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            bounds.append(request.extensions["timeout"])
+            return httpx.Response(200, content=reply(status="done"))
+
+        configured = settings(WORKER_URL_BASE="http://w.example", WORKER_CONNECT_TIMEOUT_S="0.5")
+        with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+            assert WorkerRoute(configured, client).attempt(JOB, timeout_s).delivered
+        assert bounds == [{"connect": connect_s, "read": timeout_s, "write": timeout_s, "pool": timeout_s}]
+
+    def test_no_connection_is_kept_and_no_redirect_followed(
+        self, route_to: Callable[[str], WorkerRoute]
+    ) -> None:
+        """By a server that would keep connections, and that answers wherever it is called."""
+        elsewhere = b"HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
+        done = reply(status="done")
+        here = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(done), done)
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.settimeout(10)
+        kept: list[socket.socket] = []
+
+        def serve_once_each() -> None:
+            for answer in (elsewhere, here, here):
+                with contextlib.suppress(TimeoutError):
+                    kept.append(listener.accept()[0])
+                    kept[-1].recv(65536)
+                    kept[-1].sendall(answer)
+
+        thread = threading.Thread(target=serve_once_each)
+        thread.start()
+        route = route_to(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        attempts = [route.attempt(JOB, 2.0) for _ in range(3)]
+        thread.join()
+        for connection in (*kept, listener):
+            connection.close()
+        assert attempts == [
+            Attempt(Verdict.REJECTED, "http-307"),
+            *[Attempt(Verdict.DELIVERED, "200", "done")] * 2,
+        ]
 
     def test_a_connection_that_is_gone_already_needs_no_cut(self) -> None:
         ours, theirs = socket.socketpair()
         theirs.close()
         total = _TotalTime(60)
+        assert total._timer.daemon is True
         with total:
-            stream = SimpleNamespace(get_extra_info={"socket": ours}.__getitem__)
-            total.trace("connection.connect_tcp.complete", {"return_value": stream})
+            total.trace("connection.connect_tcp.complete", made(ours))
             ours.close()
             total._cut()
         assert total.over
+
+    def test_what_is_cut_is_the_connection_that_tls_has_made_of_the_first(self) -> None:
+        plain, _peer = socket.socketpair()
+        secured, peer = socket.socketpair()
+        total = _TotalTime(60)
+        with total, plain, _peer, secured, peer:
+            total.trace("connection.connect_tcp.complete", made(plain))
+            total.trace("connection.start_tls.complete", made(secured))
+            peer.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                peer.recv(1)
+            total._cut()
+            assert peer.recv(1) == b""
+
+    def test_a_connection_whose_time_was_over_while_it_became_secure_is_cut_at_once(self) -> None:
+        plain, _peer = socket.socketpair()
+        secured, peer = socket.socketpair()
+        total = _TotalTime(60)
+        with total, plain, _peer, secured, peer:
+            total.trace("connection.connect_tcp.complete", made(plain))
+            total._cut()
+            total.trace("connection.start_tls.complete", made(secured))
+            peer.settimeout(5)
+            assert peer.recv(1) == b""
 
     def test_refused_unresolved_and_not_tls_are_certain(
         self, serve: Callable[[Any], HttpStub], route_to: Callable[[str], WorkerRoute]
@@ -174,6 +246,11 @@ class TestDirectWorker:
         assert (not_tls.verdict, not_tls.reason) == (Verdict.REJECTED, "tls")
 
 
+def made(connection: socket.socket) -> dict[str, Any]:
+    """What httpx hands out when it has made a connection."""
+    return {"return_value": SimpleNamespace(get_extra_info={"socket": connection}.__getitem__)}
+
+
 def reply(**fields: object) -> bytes:
     return json.dumps({"job_id": "j1"} | fields).encode()
 
@@ -187,6 +264,7 @@ def reply(**fields: object) -> bytes:
         (200, reply(status="done", job_id="j2"), Verdict.AMBIGUOUS),
         (200, b"[]", Verdict.AMBIGUOUS),
         (200, b"[" * 100_000, Verdict.AMBIGUOUS),
+        (300, reply(status="done"), Verdict.REJECTED),
         (401, b"", Verdict.REJECTED),
         (408, b"", Verdict.AMBIGUOUS),
         (429, reply(status="not_done"), Verdict.REJECTED),
@@ -198,6 +276,42 @@ def reply(**fields: object) -> bytes:
 )
 def test_what_a_reply_proves(status: int, body: bytes, verdict: Verdict) -> None:
     assert judge_reply(JOB, status, body).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (201, reply(status="failed"), Attempt(Verdict.DELIVERED, "201", "failed")),
+        (
+            200,
+            b"<html>",
+            Attempt(Verdict.AMBIGUOUS, "bad-reply", "HTTP 200 without the worker's confirmation"),
+        ),
+        (502, b"bad gateway \xff", Attempt(Verdict.AMBIGUOUS, "http-502", "bad gateway \ufffd")),
+        (
+            503,
+            reply(status="not_done"),
+            Attempt(Verdict.REJECTED, "http-503", reply(status="not_done").decode()),
+        ),
+    ],
+)
+def test_what_is_said_of_a_reply(status: int, body: bytes, expected: Attempt) -> None:
+    assert judge_reply(JOB, status, body) == expected
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", reply(), reply(job_id="j2", status="done")])
+def test_a_reply_that_is_about_nothing_of_ours_says_nothing(body: bytes) -> None:
+    assert direct_worker._status_said(JOB, body) == ""
+
+
+def test_a_reply_is_read_whole_up_to_its_bound() -> None:
+    def replying(*chunks: bytes) -> Any:
+        return SimpleNamespace(iter_bytes=lambda: iter(chunks))
+
+    half = b"x" * 32 * 1024
+    assert direct_worker._read(replying(half, half)) == half * 2
+    with pytest.raises(httpx.DecodingError, match=r"^the reply is longer than 65536 bytes$"):
+        direct_worker._read(replying(half, half, b"x"))
 
 
 def test_every_httpx_error_is_classified() -> None:
@@ -223,8 +337,31 @@ def test_every_httpx_error_is_classified() -> None:
 def test_why_a_connection_failed(cause: OSError, reason: str) -> None:
     error = httpx.ConnectError("failed")
     error.__cause__ = cause
-    assert (classify_http(error).verdict, classify_http(error).reason) == (Verdict.REJECTED, reason)
+    assert classify_http(error) == Attempt(Verdict.REJECTED, reason, "ConnectError: failed")
+
+
+def test_why_a_connection_failed_may_lie_deep() -> None:
+    error, between = httpx.ConnectError("failed"), OSError("all attempts failed")
+    error.__cause__, between.__context__ = between, socket.gaierror(-2, "Name or service not known")
+    assert classify_http(error).reason == "dns"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (
+            httpx.ConnectTimeout("slow"),
+            Attempt(Verdict.REJECTED, "connect-timeout", "ConnectTimeout: slow", costly=True),
+        ),
+        (httpx.ReadError("gone"), Attempt(Verdict.AMBIGUOUS, "connection-reset", "ReadError: gone")),
+    ],
+)
+def test_a_cause_counts_only_where_no_connection_was_made(error: Exception, expected: Attempt) -> None:
+    error.__cause__ = ConnectionRefusedError(111, "refused")
+    assert classify_http(error) == expected
 
 
 def test_an_unknown_exception_proves_nothing() -> None:
-    assert classify_http(MemoryError()).verdict is Verdict.AMBIGUOUS
+    assert classify_http(MemoryError("full")) == Attempt(
+        Verdict.AMBIGUOUS, "unexpected-error", "MemoryError: full"
+    )
