@@ -36,10 +36,11 @@ class Host:
     """One thread, one loop, any number of fakes. All methods may be called from any thread.
 
     Args:
-        limit_s: How long a start or stop may take before it is an error.
+        limit_s: How long a start or stop may take before it is an error: a fake that is stuck blocks nobody for ever.
+            Generous, since a first start imports much, and took 10 s on a machine with ten times its work.
     """
 
-    def __init__(self, *, limit_s: float = 10.0) -> None:
+    def __init__(self, *, limit_s: float = 30.0) -> None:
         self._limit_s = limit_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None

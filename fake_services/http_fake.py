@@ -59,11 +59,11 @@ class HttpFake(ABC):
 
     async def start(self) -> None:
         """See host.Service."""
-        await self._server.start()
         try:
+            await self._server.start()
             await self._control.start()
-        except OSError:
-            await self._server.stop()
+        except BaseException:  # also when the host has waited long enough, and cancels it
+            await self.stop()
             raise
 
     async def stop(self) -> None:

@@ -60,6 +60,29 @@ def test_a_port_in_use_leaves_nothing_behind() -> None:
         host.start(CloudTasks())  # the host is still good
 
 
+def test_a_start_that_is_cancelled_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = WorkerGateway()
+
+    async def cancel_it_half_way() -> None:
+        reached = asyncio.Event()
+
+        async def hang() -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(gateway._control, "start", hang)
+        starting = asyncio.create_task(gateway.start())
+        await reached.wait()
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=5).close()
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        assert starting.cancelled()
+
+    asyncio.run(cancel_it_half_way())
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", gateway.port), timeout=5)
+
+
 def test_stopping_twice_and_closing_twice_are_harmless() -> None:
     host = Host()
     with host:
