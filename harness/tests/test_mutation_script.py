@@ -133,7 +133,9 @@ def test_where_nothing_was_run_nothing_is_said(script: ModuleType, monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("catches", "says"), [("OSError", "it took longer than 0.5 s to take the job"), ("BaseException", "")]
+    ("catches", "says"),
+    [("OSError", "it took longer than 0.5 s to take the job"), ("BaseException", "")],
+    ids=["an error of its own", "everything"],
 )
 def test_a_change_that_hangs_is_minded_by_the_cells_whatever_it_catches(catches: str, says: str) -> None:
     """In a process of its own, as the tool has one for each change."""
@@ -165,3 +167,4 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "harness/tests/cells_here.
 
     assert done.returncode == 1, done.stdout + done.stderr
     assert says in done.stdout
+    assert ("1 failed" in done.stdout) == bool(says)
