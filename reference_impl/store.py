@@ -127,7 +127,7 @@ class Store:
         free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= self._clock())
         # Who waits for a lease asks often, so asking must lock nothing.
         with self._reader.connect() as connection:
-            if connection.execute(select(jobs.c.job_id).where(free)).first() is None:
+            if not connection.scalar(select(exists().where(free))):
                 return None
         with self._writing() as connection:
             until = self._clock() + self.lease_s  # begins now: the wait for the database may have been long

@@ -136,6 +136,7 @@ def test_the_secret_does_not_show_itself() -> None:
         "postgresql+psycopg://u:open%2Fsesame@h/d",
         "postgresql://u@/d?password=open/sesame",
     ],
+    ids=["in its place", "for a driver", "as a parameter"],
 )
 def test_a_databases_password_does_not_show_itself(url: str) -> None:
     settings = Settings.from_environ({"DATABASE_URL": url})
@@ -144,7 +145,9 @@ def test_a_databases_password_does_not_show_itself(url: str) -> None:
     assert "sesame" not in repr(Settings.from_environ({"WORKER_URL_BASE": "http://u:sesame@h"}))
 
 
-@pytest.mark.parametrize("url", ["", "sqlite:///jobs.db", "postgresql://u@h/d"])
+@pytest.mark.parametrize(
+    "url", ["", "sqlite:///jobs.db", "postgresql://u@h/d"], ids=["by default", "a file", "a server"]
+)
 def test_a_database_without_a_password_has_none(url: str) -> None:
     assert Settings.from_environ({"DATABASE_URL": url}).database_password == ""
 
@@ -157,6 +160,7 @@ def test_a_database_without_a_password_has_none(url: str) -> None:
         ("mysql://u:sesame@h/d", "is for 'mysql'; use sqlite or postgresql"),
         ("postgres://u:sesame@h/d", "is for 'postgres'; use sqlite or postgresql"),
     ],
+    ids=["no URL", "a broken URL", "another database", "another name of a known one"],
 )
 def test_a_database_that_the_store_does_not_know_is_an_error_that_hides_the_url(url: str, says: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(f"DATABASE_URL {says}") + "$") as error:
