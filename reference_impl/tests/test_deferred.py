@@ -12,7 +12,9 @@ import pytest
 from reference_impl.job import Job
 from reference_impl.routes import Attempt, Verdict
 from reference_impl.tests.bench import (
+    DEVELOPMENT,
     DIRECT,
+    PRODUCTION,
     REFUSED,
     Bench,
     StandIn,
@@ -78,8 +80,15 @@ def test_a_job_that_could_not_even_begin_is_due_again(
     assert it.cloud_tasks.asked == []
 
 
-def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench]) -> None:
-    it = bench(cloud_tasks=StandIn(ZeroDivisionError("bug")))
+@pytest.mark.parametrize("where", ["cloud_tasks", "worker", "inline"])
+def test_not_even_a_bug_loses_a_job(bench: Callable[..., Bench], where: str) -> None:
+    it = bench(
+        **{
+            "cloud_tasks": StandIn(REFUSED),
+            "worker": StandIn(REFUSED),
+            where: StandIn(ZeroDivisionError("bug")),
+        }
+    )
     assert parse_event(it.run()[-1]) == {
         "event": "assemble.service.deferred",
         "episode_id": "ep1",
@@ -110,6 +119,30 @@ def test_when_no_thread_is_free_the_job_stays_stored_longer_each_time(
     assert it.lane.drain(10)
     assert it.worker.asked == it.inline.asked == []
     assert it.state()[0] is False
+
+
+@pytest.mark.parametrize("way", ["production", "confirmed long ago", "development"])
+def test_a_job_for_which_no_thread_is_free_says_so(
+    bench: Callable[..., Bench], store: Store, capsys: pytest.CaptureFixture[str], way: str
+) -> None:
+    it = bench(DEVELOPMENT if way == "development" else PRODUCTION, cloud_tasks=StandIn(REFUSED))
+    if way == "confirmed long ago":
+        it.run()
+    release = threading.Event()
+    it.lane.submit(lambda: (release.wait(20), None)[1])
+    store.add(Job("j1", "ep1", "c1"))
+    (record,) = store.take_due("me", 1, -1)
+    it.assembler.dispatch(record)
+    assert parse_event(capsys.readouterr().out.splitlines()[-1]) == {
+        "event": "assemble.service.deferred",
+        "episode_id": "ep1",
+        "job_id": "j1",
+        "correlation_id": "c1",
+        "reason": "background-full",
+        "delay_s": f"{2.0 ** (record.dispatches - 1)}",
+    }
+    release.set()
+    assert it.lane.drain(10)
 
 
 def test_a_job_confirmed_long_ago_without_effect_goes_on_with_the_worker(

@@ -120,6 +120,17 @@ class TestDevelopment:
         assert "pw" not in out
 
 
+def test_development_is_a_reason_of_its_own_and_everything_that_is_missing_is_named(
+    settings: Callable[..., Settings],
+) -> None:
+    check = tasks_client.check_cloud_tasks(settings(**PRODUCTION | {"APP_ENV": "dev"}))
+    assert check == tasks_client.CloudTasksCheck(enabled=False, reason="development-mode")
+    check = tasks_client.check_cloud_tasks(settings(**PRODUCTION | {"TASKS_LOCATION": "", "TASKS_QUEUE": ""}))
+    assert check == tasks_client.CloudTasksCheck(
+        enabled=False, reason="not-configured", detail="TASKS_LOCATION, TASKS_QUEUE not set"
+    )
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [(PRODUCTION, True), (PRODUCTION | {"TASKS_QUEUE": ""}, False), (PRODUCTION | {"APP_ENV": "dev"}, False)],

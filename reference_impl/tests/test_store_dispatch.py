@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -265,6 +265,30 @@ def test_an_external_job_is_guarded_and_not_dispatched(store: Store) -> None:
 
 def test_adding_an_external_job_twice_keeps_the_first(store: Store) -> None:
     assert store.add(Job("j1", "another", "c"), external=True).job == JOB
+
+
+def test_an_external_job_is_looked_for_first_and_one_of_ours_is_not(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker sees the same job again and again; a job of the API has a key that nobody has had before."""
+    did: list[str] = []
+
+    def watch(name: str) -> None:
+        real = getattr(store, name)
+
+        def watched(*about: Any, **options: Any) -> Any:
+            did.append(name)
+            return real(*about, **options)
+
+        monkeypatch.setattr(store, name, watched)
+
+    watch("find")
+    watch("_writing")
+    store.add(Job("j2", "e1", "c"))
+    assert did == ["_writing", "find"]
+    did.clear()
+    store.add(Job("j1", "e1", "c"), external=True)
+    assert did == ["find"]
 
 
 def test_a_job_is_announced_once_when_done_and_handed_over(store: Store) -> None:
