@@ -105,7 +105,7 @@ class Store:
             except IntegrityError:
                 pass  # another delivery of the same job stored it between the look and the insert
             known = self.find(job.job_id)
-            assert known is not None, "a stored job is never deleted"
+            assert known is not None  # a stored job is never deleted
         return known
 
     def find(self, job_id: str) -> Record | None:
