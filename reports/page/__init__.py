@@ -33,6 +33,7 @@ from reports.release import release
 from reports.text import anchor, escape, prose
 
 _IN_A_CHUNK = 40
+_LONGEST_LINE = 160
 _VERDICTS = {
     "FAIL": "failed",
     "INCONCLUSIVE": "inconclusive",
@@ -127,9 +128,22 @@ def _row(scenario: Mapping[str, Any], inner: str, *, packed: str = "") -> str:
         f'data-suite="{escape(_suite(scenario))}"{packed}>'
         f'<summary><span class="v {verdict}">{verdict.replace("_", " ")}</span> <span class="id">'
         f'<b>{escape(scenario["folder"])}</b>{chips}</span> <span class="took">{took} s</span> '
-        f'<span class="title">{escape(scenario["title"])}</span></summary>'
+        f'<span class="title">{escape(scenario["title"])}</span>{_why(scenario)}</summary>'
         f'<div class="detail">{inner}</div></details>\n'
     )
+
+
+def _why(scenario: Mapping[str, Any]) -> str:
+    """What was found, in one line: forty scenarios that failed tell at a look whether it was one cause."""
+    finding = (scenario.get("account") or {}).get("finding") or {}
+    parts = []
+    for name in ("expected", "observed"):
+        line = next(iter(finding.get(name, "").splitlines()), "")
+        if line:
+            parts.append(
+                f"<b>{name}</b> {escape(line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + '…')}"
+            )
+    return f'<span class="why">{" ".join(parts)}</span>' if parts else ""
 
 
 def _suite(scenario: Mapping[str, Any]) -> str:

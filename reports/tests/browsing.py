@@ -106,4 +106,4 @@ def proved(**changes: Any) -> dict[str, Any]:
 
 def shown(tab: Page) -> list[str]:
     # Not the inner texts: what is off screen is not rendered, and has none.
-    return tab.locator("details.scenario:not([hidden]) > summary b").all_text_contents()
+    return tab.locator("details.scenario:not([hidden]) > summary .id b").all_text_contents()

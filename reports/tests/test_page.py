@@ -148,6 +148,18 @@ def test_what_many_scenarios_counted_is_one_card(open_page: Open) -> None:
     assert cards.all_inner_texts() == [f"decisions compared\n4,709 cells\n{first}\nand 16 more"]
 
 
+def test_the_list_says_in_a_line_what_was_found(open_page: Open) -> None:
+    document = some()
+    finding = document["scenarios"][0]["account"]["finding"]
+    finding |= {"expected": "a\nmore", "observed": "<b>x</b>" + "y" * 500}
+    tab = open_page(document)
+    why = tab.locator("details.scenario .why")
+    assert why.all_text_contents() == ["expected a observed <b>x</b>" + "y" * 152 + "…"]
+    assert why.is_visible()
+    tab.locator("details.scenario summary").first.click()
+    assert not why.is_visible(), "the whole of it stands below"
+
+
 def test_a_failed_scenario_shows_what_happened(open_page: Open) -> None:
     tab = open_page(some())
     row = tab.locator("#s-PROD-FALLBACK-07")
