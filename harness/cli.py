@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -26,6 +27,7 @@ from reports.commands import add_commands
 
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2, Verdict.NOT_APPLICABLE: 2}
 _AT_ONCE = str(2 * (os.cpu_count() or 1))  # a scenario waits for about half of its time
+_AFTER_CTRL_C_S = 60.0  # scenarios that have begun are still judged
 _PYTEST_INTERRUPTED, _PYTEST_INTERNAL, _PYTEST_USAGE = 2, 3, 4
 
 
@@ -135,17 +137,32 @@ def _verify(options: argparse.Namespace) -> int:
     command += paths or ["scenarios"]
     if not (paths or options.filter or options.shard):
         command.append("--whole")
-    try:
-        status = subprocess.run(
-            command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False
-        ).returncode
-    except KeyboardInterrupt:
-        status = _PYTEST_INTERRUPTED
+    status = _run(command, root)
     if status == _PYTEST_USAGE:
         return UsageError.exit_code
     if status == _PYTEST_INTERNAL:
         return HarnessError.exit_code
     return _exit_code(run)
+
+
+def _run(command: Sequence[str], root: Path) -> int:
+    """Run pytest and return how it ended; after Ctrl-C it may still write its account of what was seen up to then."""
+    with subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            print("dispatchcheck: ends with what has begun; Ctrl-C again ends it at once", file=sys.stderr)
+        try:
+            process.wait(_AFTER_CTRL_C_S)  # a terminal has told it as well; two of them would end it at once
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # only we were told
+        except KeyboardInterrupt:
+            process.kill()
+        try:
+            process.wait(_AFTER_CTRL_C_S)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            process.kill()
+    return _PYTEST_INTERRUPTED
 
 
 def _paths(scenarios: Sequence[str], root: Path) -> list[str]:

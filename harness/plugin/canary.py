@@ -58,8 +58,11 @@ class Canary:
             report.longrepr = None if report.passed else "the canary was not found: the harness is broken"
         return report  # type: ignore[return-value]
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """In the main process, when all tests are done and before their account is written: ``canary.json``."""
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """In the main process, when all tests are done and before their account is written: ``canary.json``.
+
+        A run that was interrupted before the canary was judged has none: nothing is broken then.
+        """
         if (
             not self._state.is_controller
             or not self._state.selected
@@ -67,6 +70,9 @@ class Canary:
         ):
             return
         row = canary.judge(self._target.run, self._mutant, self._state.requirements)
+        if exitstatus == pytest.ExitCode.INTERRUPTED and row["verdict"] == "not judged":
+            shutil.rmtree(self._target.run / "source")
+            return
         write_text(self._state.run / canary.FILE, json.dumps(row, indent=1, ensure_ascii=False) + "\n")
         if row["verdict"] == Cell.KILLED:
             shutil.rmtree(self._target.run / "source")  # else it stays, for whoever looks for the reason

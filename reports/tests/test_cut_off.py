@@ -175,6 +175,39 @@ def test_a_run_that_is_ended_from_outside_is_no_go(
     assert cli.main(["gate", str(run / "results.json")]) in {1, 2}
 
 
+@pytest.mark.timeout(300)
+def test_ctrl_c_keeps_what_was_seen_up_to_then(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "harness.cli",
+        "verify",
+        "--out",
+        str(tmp_path),
+        "-n",
+        "2",
+        "scenarios/dev",
+    ]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "COV_"))}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        deadline = Deadline(2 * WAIT_S)
+        while not list(tmp_path.glob("*/evidence/*/verdict.json")):
+            assert process.poll() is None, process.communicate()[0]
+            assert not deadline.passed, "no scenario left a verdict"
+            pause(0.02)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
+        said, _ = process.communicate(timeout=2 * WAIT_S)
+    assert process.returncode == 2, said.decode()
+    (run,) = tmp_path.iterdir()
+    document = account_in(run)
+    assert document["scenarios"]
+    assert document["missing"]
+    assert "the run was interrupted" in document["reasons"]
+
+
 def test_a_run_folder_is_used_once(tmp_path: Path) -> None:
     evidence.write_result(tmp_path, made.scenario("OLD-02", Verdict.PASS))
     command = [
