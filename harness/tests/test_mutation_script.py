@@ -126,6 +126,14 @@ def test_a_reason_is_asked_for(script: ModuleType) -> None:
         script.accepted(script.ACCEPTED)
 
 
+def test_each_entry_is_about_lines_that_are_there(script: ModuleType) -> None:
+    """A run of the tool says it, too, but takes much longer."""
+    for each in script.accepted(ROOT / "reference_impl" / "mutants" / "mutmut.toml"):
+        module = each.function.rpartition(".")[0].replace(".", "/")
+        lines = {line.strip() for line in (ROOT / f"{module}.py").read_text("utf-8").splitlines()}
+        assert set(each.before.splitlines()) <= lines, f"take it out of mutmut.toml, or renew it:\n{each}"
+
+
 def test_where_nothing_was_run_nothing_is_said(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "_mutmut", lambda *_: "")
 
