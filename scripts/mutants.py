@@ -34,7 +34,9 @@ def patch_of(id_: str) -> Path:
 def unpack(id_: str, folder: Path) -> None:
     """Make a copy of the reference, with the patch applied where there is one."""
     if not patch_of(id_).exists():
-        shutil.copytree(REFERENCE, folder / REFERENCE.name, ignore=shutil.ignore_patterns("tests", "mutants"))
+        shutil.copytree(
+            REFERENCE, folder / REFERENCE.name, ignore=shutil.ignore_patterns("tests", "mutants", "*.pyc.*")
+        )
         return
     (animal,) = zoo.load(REFERENCE / "mutants").only([id_]).animals
     animal.make(REFERENCE, folder)

@@ -28,7 +28,8 @@ from harness.errors import UsageError
 from harness.proving import patches
 from harness.requirements import Requirements
 
-_NOT_COPIED = shutil.ignore_patterns("tests", "mutants", "*.orig", "*.rej")
+# What Python is just compiling has a name of its own, "….pyc.NUMBER", and is gone by the time that it is to be copied.
+_NOT_COPIED = shutil.ignore_patterns("tests", "mutants", "*.orig", "*.rej", "*.pyc.*")
 H = TypeVar("H", bound=BaseModel)
 
 

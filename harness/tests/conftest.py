@@ -220,6 +220,6 @@ def reference(tmp_path: Path, workshop: Workshop) -> Judged:
     shutil.copytree(
         ROOT / "reference_impl",
         tmp_path / "reference_impl",
-        ignore=shutil.ignore_patterns("tests", "mutants"),
+        ignore=shutil.ignore_patterns("tests", "mutants", "*.pyc.*"),
     )
     return Judged(tmp_path, workshop)

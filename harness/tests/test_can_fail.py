@@ -22,7 +22,9 @@ class Verified:
         self._source = folder / "source"
         self._out = folder / "out"
         shutil.copytree(
-            ROOT / "reference_impl", self._source / "reference_impl", ignore=shutil.ignore_patterns("tests")
+            ROOT / "reference_impl",
+            self._source / "reference_impl",
+            ignore=shutil.ignore_patterns("tests", "*.pyc.*"),
         )
 
     def change(self, module: str, old: str, new: str) -> None:

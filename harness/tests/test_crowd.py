@@ -269,7 +269,7 @@ def test_a_dispatcher_that_loses_or_repeats_jobs_or_does_not_know_is_found(
 ) -> None:
     source = project.folder / "source"
     shutil.copytree(
-        ROOT / "reference_impl", source / "reference_impl", ignore=shutil.ignore_patterns("tests")
+        ROOT / "reference_impl", source / "reference_impl", ignore=shutil.ignore_patterns("tests", "*.pyc.*")
     )
     path = source / "reference_impl" / module
     text = path.read_text("utf-8")

@@ -18,7 +18,9 @@ from harness.tests.conftest import ROOT
 def script(tmp_path: Path) -> ModuleType:
     """The script, working on a copy of the project's reference."""
     shutil.copytree(
-        ROOT / "reference_impl", tmp_path / "reference_impl", ignore=shutil.ignore_patterns("tests")
+        ROOT / "reference_impl",
+        tmp_path / "reference_impl",
+        ignore=shutil.ignore_patterns("tests", "*.pyc.*"),
     )
     spec = importlib.util.spec_from_file_location("mutants_script", ROOT / "scripts" / "mutants.py")
     assert spec is not None

@@ -77,6 +77,27 @@ def test_a_copy_differs_from_the_reference_in_what_the_patch_names(
     assert "reference_impl/tests" not in {str(p.parent) for p in copied}
 
 
+def test_what_another_process_is_just_compiling_is_not_copied(tmp_path: Path) -> None:
+    """It has another name a moment later, and a copy that looks for it would fail."""
+    copy = ZOO.animals[0].make(REFERENCE, tmp_path / "of the reference")
+    reference = copy / REFERENCE.name
+    compiled = reference / "__pycache__" / "api.cpython-311.pyc"
+    compiled.parent.mkdir(exist_ok=True)
+    compiled.write_bytes(b"")
+    compiled.with_name(f"{compiled.name}.140085104087216").write_bytes(b"")
+    untouched = next(
+        animal
+        for animal in ZOO.animals
+        if not animal.fit(REFERENCE).keys() & ZOO.animals[0].fit(REFERENCE).keys()
+    )
+
+    source = untouched.make(reference, tmp_path / "of the copy")
+
+    names = {path.name for path in (source / REFERENCE.name / "__pycache__").iterdir()}
+    assert "api.cpython-311.pyc" in names
+    assert not [name for name in names if ".pyc." in name]
+
+
 def test_no_copy_names_what_is_not_there(tmp_path: Path) -> None:
     """Else a mutant dies of a slip of its patch, and nobody learns whether its mistake would be found."""
     for animal in ZOO.animals:
@@ -167,7 +188,9 @@ def test_only_the_ones_that_are_asked_for() -> None:
 
 
 def test_a_patch_finds_its_place_wherever_it_has_moved(tmp_path: Path) -> None:
-    shutil.copytree(REFERENCE, tmp_path / "reference_impl", ignore=shutil.ignore_patterns("tests", "mutants"))
+    shutil.copytree(
+        REFERENCE, tmp_path / "reference_impl", ignore=shutil.ignore_patterns("tests", "mutants", "*.pyc.*")
+    )
     path = tmp_path / "reference_impl" / "shutdown.py"
     path.write_text("# moved\n" * 40 + path.read_text("utf-8"), encoding="utf-8")
 
