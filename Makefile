@@ -7,8 +7,9 @@ STAMP := .venv/.made-from-lock
 export PYTHONDONTWRITEBYTECODE :=
 
 # What runs in containers and in processes alike, in containers only, and how much of it at once: a scenario waits as long
-# as it computes. The one clock: whether a process in a container sees another time.
-IN_BOTH := scenarios/prod scenarios/dev \
+# as it computes. Of scenarios/once the one clock: whether a process in a container sees another time. The rest of it waits
+# for leases and time-outs, minutes of them, and is for a person to run: see CONTRIBUTING.md.
+IN_BOTH := scenarios/prod scenarios/dev scenarios/config scenarios/worker \
   scenarios/once/test_processes.py::test_the_clock_of_the_api_steps_back_in_the_middle_of_a_job
 CONTAINERS := $(IN_BOTH) scenarios/network harness/tests/containers
 CONTAINERS_AT_ONCE := 3
