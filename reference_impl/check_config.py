@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from reference_impl import tasks_client
 from reference_impl.job import Route
 from reference_impl.settings import EnvFile, Settings, settings_at_start_up, variables
-from reference_impl.values import Flag, Secret, WorkerUrl
+from reference_impl.values import PASSWORDS_IN_A_QUERY, Flag, Secret, WorkerUrl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,8 +129,8 @@ def _without_password(url: str) -> str:
         return _MASK  # not understood, so it cannot be known which part is secret
     if address is None:
         return ""
-    if "password" in address.query:
-        address = address.update_query_dict({"password": _MASK})
+    masked = {name: _MASK for name in PASSWORDS_IN_A_QUERY if name in address.query}
+    address = address.update_query_dict(masked)
     return address.render_as_string(hide_password=True)
 
 

@@ -133,7 +133,7 @@ def configure(settings: Settings) -> LogSink:
     global _sink  # noqa: PLW0603 — one process has one standard output
     _sink = LogSink(
         json_lines=bool(settings.cloud_run_service),
-        secrets=(settings.tasks_auth.reveal(), settings.database_password),
+        secrets=(settings.tasks_auth.reveal(), *settings.database_secrets),
         project=settings.project,
     )
     for warning in settings.warnings:

@@ -28,7 +28,7 @@ from reference_impl.values import (
     Secret,
     WorkerUrl,
     check_database_url,
-    database_password,
+    database_secrets,
     parse_flag,
     parse_number,
     parse_secret,
@@ -222,9 +222,9 @@ class Settings:
         return self.mode is Mode.DEVELOPMENT
 
     @property
-    def database_password(self) -> str:
-        """The password inside DATABASE_URL, so that logs can mask it; empty when there is none."""
-        return database_password(self.database_url)
+    def database_secrets(self) -> tuple[str, ...]:
+        """The passwords inside DATABASE_URL, so that logs can mask them."""
+        return database_secrets(self.database_url)
 
     @property
     def worker_problem(self) -> str:

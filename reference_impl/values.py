@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+# Source: PostgreSQL's documentation, libpq's "Parameter Key Words".
+PASSWORDS_IN_A_QUERY = ("password", "sslpassword")
 WORKER_TASK_PATH = "/api/tasks/assemble"
 
 _TRUE = frozenset({"true", "1", "yes", "on"})
@@ -117,10 +119,12 @@ def check_database_url(url: str) -> str:
     return url
 
 
-def database_password(url: str) -> str:
-    """The password in a database's URL; empty when there is none."""
+def database_secrets(url: str) -> tuple[str, ...]:
+    """The passwords in a database's URL, where it has any: the user's, in either place, and that of a TLS key."""
     address = make_url(url)
-    return address.password or str(address.query.get("password", ""))
+    in_query = (address.query.get(name, "") for name in PASSWORDS_IN_A_QUERY)
+    found = (address.password, *(each if isinstance(each, str) else each[-1] for each in in_query))
+    return tuple(str(each) for each in found if each)
 
 
 def parse_number(name: str, raw: str, low: float, high: float, default: float) -> float:

@@ -45,7 +45,12 @@ def test_the_routes_a_job_would_take(
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://me:hush-too@db/jobs", "postgresql://me@/jobs?password=hush-too"]
+    "url",
+    [
+        "postgresql://me:hush-too@db/jobs",
+        "postgresql://me@/jobs?password=hush-too",
+        "postgresql://me@/jobs?sslkey=k&sslpassword=hush-too",
+    ],
 )
 def test_a_databases_password_is_not_shown(url: str, tmp_path: Path) -> None:
     row = next(

@@ -135,12 +135,15 @@ def test_the_secret_does_not_show_itself() -> None:
         "postgresql://u:open%2Fsesame@h/d",
         "postgresql+psycopg://u:open%2Fsesame@h/d",
         "postgresql://u@/d?password=open/sesame",
+        "postgresql://u:other@/d?password=open/sesame",
+        "postgresql://u:other@/d?sslkey=k&sslpassword=open/sesame",
     ],
-    ids=["in its place", "for a driver", "as a parameter"],
+    ids=["in its place", "for a driver", "as a parameter", "in both places", "of a key"],
 )
 def test_a_databases_password_does_not_show_itself(url: str) -> None:
     settings = Settings.from_environ({"DATABASE_URL": url})
-    assert settings.database_password == "open/sesame"
+    assert "open/sesame" in settings.database_secrets
+    assert ("other" in url) == ("other" in settings.database_secrets)
     assert "sesame" not in repr(settings)
     assert "sesame" not in repr(Settings.from_environ({"WORKER_URL_BASE": "http://u:sesame@h"}))
 
@@ -149,7 +152,7 @@ def test_a_databases_password_does_not_show_itself(url: str) -> None:
     "url", ["", "sqlite:///jobs.db", "postgresql://u@h/d"], ids=["by default", "a file", "a server"]
 )
 def test_a_database_without_a_password_has_none(url: str) -> None:
-    assert Settings.from_environ({"DATABASE_URL": url}).database_password == ""
+    assert Settings.from_environ({"DATABASE_URL": url}).database_secrets == ()
 
 
 @pytest.mark.parametrize(
