@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,14 +283,14 @@ class Containers:
         return address
 
     def use_small_volume(self, size: int) -> None:
-        """Let the storage be a file system of its own, of so many bytes. Before anything is in it."""
-        self._berth.let_go()  # it knows the storage up to now
+        """Let the storage be a file system of its own, of so many bytes. Before anything of this system is in it."""
+        self._berth.let_go()  # a worker that waits there knows the storage up to now
         options = {"type": "tmpfs", "device": "tmpfs", "o": f"size={size},mode=0777"}
         create = functools.partial(self._dock.client.volumes.create, labels=self._dock.labels)
         volume = self._dock.make(lambda: create(driver_opts=options))
         self._parts.callback(volume.remove)
         self._volume = volume.name
-        self.storage.rmdir()
+        shutil.rmtree(self.storage)  # with what earlier systems left there
         self.storage.symlink_to(volume.attrs["Mountpoint"])  # mounted as long as a container has it
 
     def close(self) -> None:

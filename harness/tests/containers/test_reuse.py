@@ -90,6 +90,20 @@ def test_another_environment_needs_another_worker(systems: Callable[[], System])
     assert worker_of(second) != pid
 
 
+def test_a_volume_of_its_own_takes_the_place_of_what_others_left(systems: Callable[[], System]) -> None:
+    first = systems()
+    pid = worker_of(first)
+    first.assemble().settle()
+    first.stop(satisfied=True)
+    second = systems()
+    assert list(second.ground.storage.iterdir()), "the place was used before"
+    second.ground.prepare(faults.STORAGE_FULL)
+    outcome = second.assemble().settle()
+
+    outcome.must_have_one_effect(on=Route.CLOUD_TASKS)
+    assert worker_of(second) != pid
+
+
 def test_two_systems_at_once_share_nothing(systems: Callable[[], System]) -> None:
     first, second = systems(), systems()
     assert first.secret != second.secret
