@@ -122,9 +122,8 @@ def check_database_url(url: str) -> str:
 def database_secrets(url: str) -> tuple[str, ...]:
     """The passwords in a database's URL, where it has any: the user's, in either place, and that of a TLS key."""
     address = make_url(url)
-    in_query = (address.query.get(name, "") for name in PASSWORDS_IN_A_QUERY)
-    found = (address.password, *(each if isinstance(each, str) else each[-1] for each in in_query))
-    return tuple(str(each) for each in found if each)
+    in_query = (each for name in PASSWORDS_IN_A_QUERY for each in address.normalized_query.get(name, ()))
+    return tuple(each for each in (address.password, *in_query) if each)
 
 
 def parse_number(name: str, raw: str, low: float, high: float, default: float) -> float:

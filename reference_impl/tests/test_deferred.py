@@ -69,12 +69,14 @@ def test_a_job_that_could_not_even_begin_is_due_again(
     store.add(Job("j1", "ep1", "c1"))
     (record,) = store.take_due("me", 1, 60)
     it.assembler.not_begun(record, "no-thread-left")
-    said = parse_event(capsys.readouterr().out.strip())
-    assert (said["event"], said["reason"], said["delay_s"]) == (
-        "assemble.service.deferred",
-        "no-thread-left",
-        "1.0",
-    )
+    assert parse_event(capsys.readouterr().out.strip()) == {
+        "event": "assemble.service.deferred",
+        "episode_id": "ep1",
+        "job_id": "j1",
+        "correlation_id": "c1",
+        "reason": "no-thread-left",
+        "delay_s": "1.0",
+    }
     store._clock = lambda: time.time() + 1
     assert [again.job.job_id for again in store.take_due("another", 1, 60)] == ["j1"]
     assert it.cloud_tasks.asked == []

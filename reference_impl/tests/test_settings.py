@@ -137,8 +137,9 @@ def test_the_secret_does_not_show_itself() -> None:
         "postgresql://u@/d?password=open/sesame",
         "postgresql://u:other@/d?password=open/sesame",
         "postgresql://u:other@/d?sslkey=k&sslpassword=open/sesame",
+        "postgresql://u@/d?password=open/sesame&password=other",
     ],
-    ids=["in its place", "for a driver", "as a parameter", "in both places", "of a key"],
+    ids=["in its place", "for a driver", "as a parameter", "in both places", "of a key", "twice"],
 )
 def test_a_databases_password_does_not_show_itself(url: str) -> None:
     settings = Settings.from_environ({"DATABASE_URL": url})
