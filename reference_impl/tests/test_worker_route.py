@@ -116,6 +116,9 @@ class TestDirectWorker:
             issuer.issue_cert("127.0.0.1").configure_cert(context)
             with contextlib.closing(HttpStub(confirm, tls=context)) as worker:
                 said.append(route_to(worker.url).attempt(JOB, 5.0))
+                plain = route_to("http://127.0.0.1:1")._connected()
+                with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                    plain.post(worker.url, content=JOB.body())
         assert [(each.verdict, each.reason) for each in said] == [
             (Verdict.DELIVERED, "200"),
             (Verdict.REJECTED, "tls"),
