@@ -148,10 +148,11 @@ def test_many_assemblies_leave_a_thread_to_turn_others_away(start: Callable[...,
 
 
 def half_a_request(server: Server, path: str) -> socket.socket:
-    """A connection over which half a body has come, and no more will."""
+    """A connection over which half a body has come, and no more will; the server has read that much."""
     connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Tasks-Auth: {SECRET}\r\nContent-Length: 100\r\n\r\n{{"
     connection.sendall(head.encode())
+    assert httpx.get(f"{server.url}/healthz").is_success  # who came later was served
     return connection
 
 
