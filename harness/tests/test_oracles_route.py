@@ -1,3 +1,5 @@
+"""The route oracle on hand-written journals; longer than other modules, as its tables are read beside each other."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

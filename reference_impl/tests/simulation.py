@@ -5,6 +5,8 @@ Only time and the wire are stand-ins. Concurrency is simulated by nesting: at a 
 every change of the store, between chunks of an assembly, around every call) the running process is frozen
 and something else happens, which may be another process doing the same job. A crash at a point ends the
 innermost process.
+
+Longer than other modules, and one piece: every stand-in freezes and crashes at the same points, and is read with them.
 """
 
 from __future__ import annotations
