@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from harness import context
 from harness.context import SystemRecord
+from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.model import Job, Mode, Observation, Route
 from harness.oracles import budget, closing, effects, events
@@ -34,6 +36,7 @@ from harness.tests.build import (
 from harness.tests.conftest import ROOT, Project
 from harness.tests.test_oracles_events import said
 from harness.topologies import crowd
+from harness.topologies.system import System
 
 END = "assemble.job.settled"
 MANY = [replace(new_job(number, seq=number), in_crowd=True) for number in (1, 2, 3)]
@@ -194,35 +197,82 @@ for end in ("wav", "json"):
     def discard"""
 
 
-@pytest.mark.parametrize(("stuck_after_s", "done"), [(12.0, 2), (5.0, 1)], ids=["within-it", "beyond-it"])
+class Waiting:
+    """A system that is told what comes at which second, on a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, stuck_after_s: float) -> None:
+        self.now = 0.0
+        self.hangs_until_s, self.done_at_s = 0.0, math.inf
+        self.says_at_s: tuple[float, ...] = ()
+        self.looks = 0
+        self.jobs, self.ground = MANY[:2], SimpleNamespace(stuck_after_s=stuck_after_s)
+        self.cloud_tasks = SimpleNamespace(
+            hanging=lambda: "one caller" if self.now < self.hangs_until_s else ""
+        )
+        self.worker = SimpleNamespace(hanging=lambda: "")
+        self.journal = Journal()
+        monkeypatch.setattr(crowd, "Deadline", self.deadline)
+        monkeypatch.setattr(crowd, "pause", self.pause)
+
+    def deadline(self, seconds: float) -> Any:
+        at = self.now + seconds
+        waiting = self
+
+        class Deadline:
+            @property
+            def passed(self) -> bool:
+                return waiting.now >= at
+
+        return Deadline()
+
+    def pause(self, seconds: float) -> None:
+        self.journal.record("worker", "attempt.sent", "tried again, in vain")
+        for at in self.says_at_s:
+            if self.now < at <= self.now + seconds:
+                self.journal.record("api", "log", "still at it")
+        self.now += seconds
+
+    def count_effects(self) -> int:
+        self.looks += 1
+        return 2 if self.now >= self.done_at_s else 1
+
+    def lasts_s(self) -> float:
+        crowd._await_most(cast(System, self), count=2)
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("stuck_after_s", "lasts_s"), [(12.0, 8.0), (5.0, 5.0)], ids=["within-it", "beyond-it"]
+)
 def test_a_trouble_lasts_until_those_who_wait_for_a_time_out_are_done(
-    monkeypatch: pytest.MonkeyPatch, stuck_after_s: float, done: int
+    monkeypatch: pytest.MonkeyPatch, stuck_after_s: float, lasts_s: float
 ) -> None:
     """Of two jobs one is done at once, and one when a call has been given up after eight seconds."""
-    now = [0.0]
+    waiting = Waiting(monkeypatch, stuck_after_s=stuck_after_s)
+    waiting.hangs_until_s = waiting.done_at_s = 8.0
 
-    class Deadline:
-        def __init__(self, seconds: float) -> None:
-            self._at = now[0] + seconds
+    assert waiting.lasts_s() == lasts_s
 
-        @property
-        def passed(self) -> bool:
-            return now[0] >= self._at
 
-    def later(seconds: float) -> None:
-        now[0] += seconds
+def test_a_trouble_in_which_nobody_stirs_is_over_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cloud Tasks goes on trying, in vain: it says nothing of the system under test."""
+    assert Waiting(monkeypatch, stuck_after_s=5.0).lasts_s() == 1.5
 
-    monkeypatch.setattr(crowd, "Deadline", Deadline)
-    monkeypatch.setattr(crowd, "pause", later)
-    system: Any = SimpleNamespace(
-        jobs=MANY[:2],
-        count_effects=lambda: 2 if now[0] >= 8 else 1,
-        ground=SimpleNamespace(stuck_after_s=stuck_after_s),
-    )
 
-    crowd._await_most(system, count=2)
+def test_a_trouble_lasts_while_the_system_under_test_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = Waiting(monkeypatch, stuck_after_s=5.0)
+    waiting.says_at_s = (1.0, 2.0)
 
-    assert system.count_effects() == done
+    assert waiting.lasts_s() == 3.5
+
+
+def test_each_look_at_a_crowd_counts_its_effects_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To count them reads thousands of folders."""
+    waiting = Waiting(monkeypatch, stuck_after_s=5.0)
+
+    waiting.lasts_s()
+
+    assert waiting.looks == 1 + 1.5 / crowd.BETWEEN_LOOKS_S
 
 
 def test_a_small_crowd_on_a_bad_day(project: Project) -> None:

@@ -10,6 +10,7 @@ from harness import journal as journals
 from harness.clock import Deadline, pause
 from harness.faults import Fault, Layer, Party
 from harness.ledger import Ledger
+from harness.model import Observation
 from harness.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ SECONDS_PER_JOB = 0.15
 BETWEEN_LOOKS_S = 0.25
 """How often a crowd is looked at: each look costs time that the jobs need."""
 _UNDER_WAY = 0.025  # of all jobs
+_STILL = 0.3
+"""For which part of the time after which a job counts as stuck nobody may stir: then only the next change helps."""
+_GOES_ON_BY_ITSELF = {
+    "attempt.sent",
+    "attempt.ended",
+    "request",
+    "reply",
+}  # Cloud Tasks tries for as long as it may
 _ROUTES = {
     "enqueued at Cloud Tasks": "tasks.cloud.enqueued",
     "confirmed by the worker directly": "assemble.service.worker_direct_dispatched",
@@ -72,13 +81,27 @@ def _await_most(system: System, count: int) -> None:
     """Wait until most of what was asked for is done: the next trouble strikes work, and not a queue that stands still.
 
     Where nothing gets done, the trouble has lasted long enough after a while. That is longer than every time-out, else
-    the next trouble would come and go while all who could meet it still wait. What it did is judged in the end.
+    the next trouble would come and go while all who could meet it still wait. It is less where nobody waits for an
+    answer and the system under test neither calls nor says anything: what Cloud Tasks tries in vain, it tries until
+    something is mended. What the trouble did is judged in the end.
     """
-    done, patience = -1, Deadline(system.ground.stuck_after_s)
-    while done < len(system.jobs) - _UNDER_WAY * count and not patience.passed:
-        if system.count_effects() > done:
-            done, patience = system.count_effects(), Deadline(system.ground.stuck_after_s)
+    stuck_after_s = system.ground.stuck_after_s
+    done, position = -1, len(system.journal)
+    patience, still = Deadline(stuck_after_s), Deadline(_STILL * stuck_after_s)
+    while (now := system.count_effects()) < len(system.jobs) - _UNDER_WAY * count:
+        new = system.journal.since(position)
+        position += len(new)
+        if now > done:
+            done, patience = now, Deadline(stuck_after_s)
+        if system.cloud_tasks.hanging() or system.worker.hanging() or any(map(_stirs, new)):
+            still = Deadline(_STILL * stuck_after_s)
+        if patience.passed or still.passed:
+            return
         pause(BETWEEN_LOOKS_S)
+
+
+def _stirs(observation: Observation) -> bool:
+    return observation.kind not in _GOES_ON_BY_ITSELF
 
 
 def _change(system: System, old: Collection[Fault], new: Collection[Fault]) -> None:
