@@ -14,6 +14,7 @@ from harness.journal import Journal
 from harness.model import Job
 from harness.profile import Storage
 from harness.tests.build import JOB
+from harness.topologies import settling
 from harness.topologies.settling import EffectScanner, settle
 
 STORAGE = Storage(segment="{episode_id}/{number}.wav", manifests="*.json")
@@ -31,7 +32,7 @@ def run(
     jobs: tuple[Job, ...] = (JOB,),
     journal: Journal | None = None,
 ) -> bool:
-    journal = journal or Journal()
+    journal = Journal() if journal is None else journal  # one that is empty is false
     if ended:
         journal.record("storage", "effect", "assembled", **effect_fields())
     return settle(
@@ -59,8 +60,35 @@ def test_a_caller_that_hangs_keeps_an_ended_job_from_being_judged(tmp_path: Path
     def hanging() -> str:
         return "1 caller(s) hang" if next(looks) < 20 else ""
 
-    assert run(tmp_path, ended=True, hanging=hanging)
+    assert run(tmp_path, ended=True, hanging=hanging, stuck_after_s=60)
     assert next(looks) > 20
+
+
+def test_who_waits_for_a_time_out_looks_less_often(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 40:
+            journal.record("api", "log", "given up")
+
+    monkeypatch.setattr(settling, "pause", pause)
+    journal = Journal()
+
+    assert run(
+        tmp_path,
+        ended=True,
+        hanging=lambda: "1 caller" if len(pauses) < 80 else "",
+        stuck_after_s=60,
+        journal=journal,
+    )
+
+    often, seldom = settling.BETWEEN_LOOKS_S, 0.032
+    assert (pauses[0], pauses[40], pauses[-1]) == (often, often, often), (
+        "at first, after something moved, and when it may end"
+    )
+    assert pauses[20:40] == [seldom] * 20
+    assert max(pauses) == seldom
 
 
 def test_a_caller_that_hangs_for_ever_is_judged_when_it_is_stuck(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from harness.topologies.process import quiet
 
 _LOOKS = 4
 BETWEEN_LOOKS_S = 0.008
+_SELDOM_S = 0.032
+"""How long a pause becomes while there is nothing to do but to wait for somebody's time-out: a look costs time, too."""
 
 
 class EffectScanner:
@@ -116,7 +118,7 @@ def settle(
         stuck_after_s: quiet seconds after which a job that has not ended counts as stuck.
         quiet_s: how long nothing may move where no event says that a job has ended: the dispatcher may still have
             a timer running, which nobody can see.
-        between_looks_s: the pause between two looks.
+        between_looks_s: the pause between two looks; it grows to 32 ms while nothing moves and nothing may end.
 
     Returns:
         Whether every accepted job has ended.
@@ -126,7 +128,7 @@ def settle(
         Inconclusive: something was still moving after ``within_s``; the message says what.
     """
     deadline, stuck = Deadline(within_s), Deadline(stuck_after_s)
-    looks, last_length = 0, -1
+    looks, last_length, in_vain = 0, -1, 0
     ends = _Ends(journal, end_event)
     ended = False
     enough = _LOOKS if end_event else max(_LOOKS, math.ceil(quiet_s / between_looks_s))
@@ -142,7 +144,9 @@ def settle(
         # Threads and pipes are looked at last: it costs more than all the rest, and decides only a run that may end.
         if moved or not ((ended and not hanging()) or stuck.passed):
             looks = 0
+            in_vain = 0 if moved else in_vain + 1
         else:
+            in_vain = 0
             inside = _unread(processes) or _busy(processes)
             looks = 0 if inside else looks + 1
         if looks >= enough:
@@ -156,7 +160,7 @@ def settle(
                 f"{outside or inside or hanging() or 'a job has no effect yet'}. "
                 "Allow more time with [settle] within_s in the profile, or find out what keeps it busy."
             )
-        pause(between_looks_s)
+        pause(max(between_looks_s, min(between_looks_s * (1 + in_vain // _LOOKS), _SELDOM_S)))
 
 
 class _Ends:
