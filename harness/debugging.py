@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,9 +33,17 @@ def _of_system(system: System | InProcess) -> Iterator[str]:
         yield f"No process of the system under test ({system.mode}) is running:"
     for server in running:
         assert server.process is not None, "only running ones are here"
-        yield f"  {server.role:<13} {server.url or 'not ready'}  pid {server.process.pid}  in {server.folder}"
+        pid = server.process.pid
+        yield f"  {server.role:<13} {server.url or 'not ready'}  pid {pid}  in {_works_in(pid) or server.folder}"
     if running:
         yield f"  gateway       {system.worker.url}  control {system.worker.control_url}/control/journal"
         queue = system.cloud_tasks
         yield f"  cloud_tasks   127.0.0.1:{queue.port} (gRPC, TLS)  control {queue.control_url}/control/state"
         yield f"  run folder    {system.folder}"
+
+
+def _works_in(pid: int) -> Path | None:
+    """Where a process works: a worker that served another scenario before works where it did then."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cwd").readlink()
+    return None

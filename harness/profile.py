@@ -118,12 +118,22 @@ class Settings(_Section):
 
 
 class Start(_Section):
-    """``[start]``: what the processes need to start quickly, and how long they may take."""
+    """``[start]``: what the processes need to start quickly, and how long they may take.
+
+    Attributes:
+        preload: modules that are imported once, in the process from which those in Python are forked.
+        ready_s: until they answer their health check.
+        stop_s: until they have ended after SIGTERM.
+        env_file: the file that the API reads in development, in the folder in which it works.
+        reuse: ``worker``, where a worker that was left in order may serve one scenario after the other: where it keeps
+            nothing between two jobs but what is in its storage.
+    """
 
     preload: tuple[str, ...] = ()
     ready_s: float = Field(default=20.0, gt=0)
     stop_s: float = Field(default=10.0, gt=0)
     env_file: str = ".env.local"
+    reuse: tuple[Literal["worker"], ...] = ()
 
 
 class Command(_Section):
@@ -151,7 +161,6 @@ class Containers(_Section):
         storage: where the image keeps its storage.
         api, worker: the variables that make a container the one or the other.
         environment: variables of both that differ from those of ``[environment]``.
-        reuse: ``worker``, where a worker that was left in order may serve one scenario after the other.
         stuck_after_s: as in ``[settle]``, where these variables need another one.
     """
 
@@ -163,7 +172,6 @@ class Containers(_Section):
     api: dict[str, str] = {}
     worker: dict[str, str] = {}
     environment: dict[str, str] = {}
-    reuse: tuple[Literal["worker"], ...] = ()
     stuck_after_s: float | None = Field(default=None, gt=0)
 
 

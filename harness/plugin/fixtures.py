@@ -33,10 +33,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture
-def scenario_run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ScenarioRun]:
+def scenario_run(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScenarioRun]:
     """The run of the scenario that asks for it."""
     state = request.config.stash[STATE]
-    run = request.node.stash[RUN] = ScenarioRun(state.workshop(request.node), tmp_path / "run")
+    workshop = state.workshop(request.node)
+    workshop.use_workers_again(tmp_path_factory.getbasetemp() / "berths")
+    run = request.node.stash[RUN] = ScenarioRun(workshop, tmp_path / "run")
     run.ledger.on_check = allure_report.step
     yield run
     try:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ import pytest
 
 from harness import profile
 from harness.clock import Deadline, wait
+from harness.ledger import Ledger
+from harness.model import Mode
 from harness.tests.judged import PROFILE, Judged
+from harness.topologies.system import System
 from harness.topologies.workshop import Workshop
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -223,3 +226,20 @@ def reference(tmp_path: Path, workshop: Workshop) -> Judged:
         ignore=shutil.ignore_patterns("tests", "mutants", "*.pyc.*"),
     )
     return Judged(tmp_path, workshop)
+
+
+@pytest.fixture
+def systems(workshop: Workshop, tmp_path: Path) -> Iterator[Callable[[], System]]:
+    """Makes systems, one after the other, and stops those that a test leaves running."""
+    made: list[System] = []
+
+    def make() -> System:
+        made.append(
+            System(workshop.profile, Mode.PROD, tmp_path / f"{len(made)}", workshop=workshop, ledger=Ledger())
+        )
+        return made[-1]
+
+    yield make
+    for system in made:
+        if any(server.process is not None for server in system.servers):
+            system.stop()

@@ -1,4 +1,4 @@
-"""A place for one system of containers, which can be used again: a network, a storage, a secret, and perhaps a worker.
+"""A place for one system, which can be used again: a storage, a secret, and perhaps a worker that waits there.
 
 A worker that was started as every worker is, and whose scenario was satisfied and did nothing to it, serves the next
 scenario as well: that saves its start. What it wrote before is not that scenario's; when it writes something while no
@@ -7,103 +7,148 @@ scenario has it, it is not used again. Whatever is in doubt is made anew.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
-from docker.errors import DockerException
-from testcontainers.core.network import Network
+from harness.topologies.ground import Running
 
-from harness.errors import HarnessError
-from harness.topologies.container import Container
+_ENDED_WITHIN_S = 10.0
 
 
-class Berth:
+class Reusable(Running, Protocol):
+    """Something that runs, and whose output can be handed to somebody else while nothing of it is unread."""
+
+    def hand_to(self, on_line: Callable[[str, str], None]) -> None:
+        """Hand what it writes from now on to somebody else; nothing may be unread."""
+
+
+WorkerT = TypeVar("WorkerT", bound=Reusable)
+
+
+class Berth(Generic[WorkerT]):
     """One such place.
 
+    Args:
+        folder: where its storage is; may exist.
+
     Attributes:
-        folder: where its storage is.
-        gateway: the address of this machine on its network.
+        folder: the same.
+        storage: what the dispatcher keeps.
         secret: what the API and the worker share.
+        systems: how many have been here, the present one included.
     """
 
-    def __init__(self, client: Any, labels: Mapping[str, str], folder: Path) -> None:
-        self._client = client
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage = folder / "storage"
-        self.storage.mkdir(parents=True)
-        self.storage.chmod(0o777)  # the dispatcher is another user
-        self.secret = new_secret()
-        self.network = Network(docker_network_kw={"labels": dict(labels)}).create()
-        self.gateway = gateway_of(client, self.network)
-        self._worker: Container | None = None
-        self._started_with: Mapping[str, str] = {}
+        self.storage.mkdir(parents=True, exist_ok=True)
+        self.secret = _new_secret()
+        self.systems = 0
+        self._waiting: WorkerT | None = None
+        self._at_work: WorkerT | None = None
+        self._started_as: object = None
         self._said_unasked = False
 
-    def take_worker(
-        self, environment: Mapping[str, str], on_line: Callable[[str, str, str], None]
-    ) -> Container | None:
-        """The worker that is here, if it was started with this environment and may still be used; now it is yours."""
-        worker, self._worker = self._worker, None
-        if worker is None:
-            return None
-        if (
-            worker.running
-            and not worker.unread
-            and not self._said_unasked
-            and self._started_with == environment
-        ):
-            worker.on_line = on_line
-            return worker
-        end(worker)
-        return None
+    def worker(
+        self, started_as: object, on_line: Callable[[str, str], None], start: Callable[[], WorkerT]
+    ) -> WorkerT:
+        """The worker of the system that is here now.
 
-    def keep_worker(self, worker: Container, environment: Mapping[str, str]) -> None:
-        """Have it wait for the next scenario."""
+        Args:
+            started_as: all that its start depends on. One that waits here is taken where that is equal.
+            on_line: gets what a worker that waited here writes from now on.
+            start: starts another one.
+        """
+        if self._at_work is not None:  # the first one was killed, or there are two at once
+            return start()
+        waiting, self._waiting = self._waiting, None
+        usable = waiting is not None and waiting.running and not waiting.unread and not self._said_unasked
+        if waiting is not None and usable and self._started_as == started_as:
+            waiting.hand_to(on_line)
+            self._at_work = waiting
+            return waiting
+        if waiting is not None:
+            _end(waiting)
+        self._at_work, self._started_as = start(), started_as
+        return self._at_work
+
+    def keep(self, running: Running) -> bool:
+        """Have the worker wait for the next system; False where it is not one that may."""
+        worker, self._at_work = self._at_work, None
+        if worker is None or running is not worker or not worker.running or worker.unread:
+            return False
 
         def unasked(*_: str) -> None:
             self._said_unasked = True
 
-        worker.on_line = unasked
-        self._worker, self._started_with, self._said_unasked = worker, dict(environment), False
+        self._said_unasked = False
+        worker.hand_to(unasked)
+        self._waiting = worker
+        return True
 
     @property
     def kept(self) -> bool:
         """Whether a worker waits here."""
-        return self._worker is not None
+        return self._waiting is not None
 
     def let_go(self) -> None:
         """End the worker that waits here, if there is one: another is to be started."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            end(worker)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            _end(waiting)
 
     def close(self) -> None:
         """Take everything away."""
         self.let_go()
-        with contextlib.suppress(DockerException):
-            self.network.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def end(container: Container) -> None:
-    """End a container whose last words nobody wants to hear."""
-    container.on_line = lambda *_: None
-    container.stop(0.0)
+BerthT = TypeVar("BerthT", bound=Berth)  # type: ignore[type-arg] # of whatever workers
 
 
-def new_secret() -> str:
+class Berths(Generic[BerthT]):
+    """The places of one workshop: those that were left in order wait for the next system.
+
+    Args:
+        make: makes a new one.
+        systems_each: how many systems a place serves; what they left in its storage is looked through again and again.
+    """
+
+    def __init__(self, make: Callable[[], BerthT], *, systems_each: int) -> None:
+        self._make = make
+        self._systems_each = systems_each
+        self._free: list[BerthT] = []
+
+    def take(self) -> BerthT:
+        """A place for a system: one that was left in order, or a new one."""
+        berth = self._free.pop() if self._free else self._make()
+        berth.systems += 1
+        return berth
+
+    def leave(self, berth: BerthT) -> None:
+        """Give a place back: with a worker that waits there, for the next system; else it is taken away."""
+        if berth.kept and berth.systems < self._systems_each:
+            self._free.append(berth)
+        else:
+            berth.close()
+
+    def close(self) -> None:
+        """Take away every place that waits for a system; who takes one after that gets a new one."""
+        while self._free:
+            self._free.pop().close()
+
+
+def _end(worker: Reusable) -> None:
+    """End a worker whose last words nobody wants to hear."""
+    worker.hand_to(lambda *_: None)
+    worker.send(signal.SIGKILL)
+    worker.stop(_ENDED_WITHIN_S)
+
+
+def _new_secret() -> str:
     """A secret with characters that encodings change."""
     return f"s3cr3t/{secrets.token_urlsafe(18)}+&"
-
-
-def gateway_of(client: Any, network: Network) -> str:
-    """The address of this machine on a network."""
-    ipam = client.networks.get(network.id).attrs["IPAM"]
-    for config in ipam["Config"]:
-        if "Gateway" in config:
-            return str(config["Gateway"])
-    raise HarnessError(f"the engine gave the network {network.name} no gateway: {ipam}")

@@ -103,6 +103,10 @@ class Container:
 
     # -- what it writes ------------------------------------------------------------------------------------------
 
+    def hand_to(self, on_line: Callable[[str, str], None]) -> None:
+        """Hand what it writes from now on to somebody else; nothing may be unread."""
+        self.on_line = lambda stream, line, _: on_line(stream, line)
+
     @property
     def unread(self) -> bool:
         """Whether it wrote something that is not recorded yet, or that was recorded only while we looked.

@@ -33,10 +33,11 @@ from harness.faults import Fault, Means
 from harness.journal import Journal
 from harness.profile import Profile
 from harness.topologies import engine, harm, redirect, shipped
-from harness.topologies.berth import Berth, gateway_of
+from harness.topologies.berth import Berths
 from harness.topologies.configuration import LOCATION, PROJECT
 from harness.topologies.container import Container
 from harness.topologies.ground import Fakes, Running, Start
+from harness.topologies.networks import NetworkBerth, gateway_of
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ WORKER = "worker.dispatchcheck.internal"
 LOG = LogConfig(type="json-file")
 """The engine's log that keeps where a line ends; bytes that are not UTF-8 it does not keep."""
 
+_SYSTEMS_EACH = 100  # a container takes seconds to start; a folder, microseconds to look through
 _ACCOUNT = f"dispatcher@{PROJECT}.iam.gserviceaccount.com"
 _ENGINES_LOG = "the engine reads the log of a container, and goes on doing so until the container has ended"
 
@@ -63,15 +65,12 @@ class Dock:
         self._folder = engine.new_folder(owner)
         self._reaper = engine.Reaper(owner, self._folder)
         self._making = ThreadPoolExecutor(thread_name_prefix="engine")
-        self._berths: list[Berth] = []
         self._numbers = itertools.count(1)
+        self.berths = Berths(self._new_berth, systems_each=_SYSTEMS_EACH)
 
-    def berth(self) -> Berth:
-        """A place for a system: one that was left in order, or a new one."""
-        if self._berths:
-            return self._berths.pop()
+    def _new_berth(self) -> NetworkBerth:
         folder = self._folder / str(next(self._numbers))
-        return self.make(lambda: Berth(self.client, self.labels, folder))
+        return self.make(lambda: NetworkBerth(self.client, self.labels, folder))
 
     def make(self, make: Callable[[], T]) -> T:
         """Have the engine make something, to the end: who interrupts us (Ctrl-C, a time-out) does not interrupt that.
@@ -80,22 +79,10 @@ class Dock:
         """
         return self._making.submit(make).result()
 
-    def leave(self, berth: Berth) -> None:
-        """Give a place back: with a worker that waits there, for the next system; else it is taken away."""
-        if berth.kept:
-            self._berths.append(berth)
-        else:
-            berth.close()
-
-    def start_afresh(self) -> None:
-        """Take away every place that waits for a system."""
-        while self._berths:
-            self._berths.pop().close()
-
     def close(self) -> None:
         """Take away what is left; a second call does nothing."""
         self._making.shutdown()
-        self.start_afresh()
+        self.berths.close()
         self._reaper.close()
 
 
@@ -110,15 +97,14 @@ class Containers:
         self._parts = contextlib.ExitStack()
         self._aliases: dict[Container, list[str]] = {}
         self._volume = ""
-        self._worker: tuple[Container, Mapping[str, str]] | None = None
-        self._berth = dock.berth()
-        self._parts.callback(dock.leave, self._berth)
+        self._berth = dock.berths.take()
+        self._parts.callback(dock.berths.leave, self._berth)
         self.storage = self._berth.storage
         self.secret = self._berth.secret
         self.network, self.gateway = self._berth.network, self._berth.gateway
         section = dock.section
         self.stuck_after_s = section.stuck_after_s or profile.settle.stuck_after_s
-        self.keeps = "worker" in section.reuse
+        self.keeps = "worker" in profile.start.reuse
         self.values: Mapping[str, str] = {
             "source": section.folder,
             "python": "python",
@@ -170,11 +156,15 @@ class Containers:
         section = self._dock.section
         own = {"api": section.api, "worker": section.worker}.get(what.role)
         environment = {**what.environment, **section.environment, **(own or {})}
-        first_worker = what.role == "worker" and self._worker is None
-        if first_worker and (waiting := self._berth.take_worker(environment, _on_line(what))):
-            self._aliases[waiting] = [what.role]
-            self._worker = (waiting, environment)
-            return waiting
+        if what.role == "worker":
+            container = self._berth.worker(environment, what.on_line, lambda: self._start(what, environment))
+        else:
+            container = self._start(what, environment)
+        self._aliases[container] = [what.role]
+        return container
+
+    def _start(self, what: Start, environment: Mapping[str, str]) -> Container:
+        section = self._dock.section
         made = DockerContainer(self._dock.image)
         made.with_envs(**environment)
         made.with_network(self.network)
@@ -188,7 +178,7 @@ class Containers:
         env_file = what.folder / self._profile.start.env_file
         if env_file.exists():
             made.with_volume_mapping(env_file, f"{section.folder}/{self._profile.start.env_file}", "ro")
-        if own is None:
+        if what.role not in {"api", "worker"}:
             made.with_command([part.format_map(what.values) for part in what.command.command])
         made.with_kwargs(
             labels=self._dock.labels,
@@ -198,21 +188,13 @@ class Containers:
             dns_opt=["timeout:1", "attempts:1"],
         )
         self._dock.make(made.start)
-        container = Container(made.get_wrapped_container(), section.port, _on_line(what))
-        self._aliases[container] = [what.role]
-        if first_worker:
-            self._worker = (container, environment)
-        return container
+        return Container(
+            made.get_wrapped_container(), section.port, lambda stream, line, _: what.on_line(stream, line)
+        )
 
     def keep(self, running: Running) -> bool:
         """Keep the worker for the next system, where the profile says that it may be used again."""
-        if not self.keeps or self._worker is None or self._volume:
-            return False
-        container, environment = self._worker
-        if running is not container or not container.running or container.unread:
-            return False
-        self._berth.keep_worker(container, environment)
-        return True
+        return self.keeps and not self._volume and self._berth.keep(running)
 
     def variables(self, port: int, project: str, *, nowhere: bool) -> dict[str, str]:
         """The authority that signed the fake's certificate, and the metadata server's address."""
@@ -296,7 +278,3 @@ class Containers:
     def close(self) -> None:
         """Stop its fakes, and leave its place."""
         self._parts.close()
-
-
-def _on_line(what: Start) -> Callable[[str, str, str], None]:
-    return lambda stream, line, _: what.on_line(stream, line)

@@ -31,13 +31,16 @@ _PACKET = 1 << 20
 class Process:
     """A running process: its id, its output streams, and, once it has ended, its exit status.
 
+    What it writes goes line by line to ``on_line(stream_name, line)``.
     ``status`` is the exit code, or minus the number of the signal that ended it, as in ``subprocess``.
     """
 
     pid: int
     argv: Sequence[str]
-    streams: Sequence[Stream]
+    _on_line: Callable[[str, str], None]
     _launcher: Launcher
+    streams: Sequence[Stream] = ()
+    _port: str = ""
     _ended: threading.Event = field(default_factory=threading.Event)
     status: int | None = None
 
@@ -51,9 +54,18 @@ class Process:
         """Whether bytes of its output are in a pipe, or were read and are not recorded yet."""
         return any(stream.unread for stream in self.streams)
 
+    def take(self, stream: str, line: str) -> None:
+        """Called by the log pump with each line that it wrote."""
+        self._on_line(stream, line)
+
+    def hand_to(self, on_line: Callable[[str, str], None]) -> None:
+        """Hand what it writes from now on to somebody else; nothing may be unread."""
+        self._on_line = on_line
+
     def url(self, port: str) -> str:
-        """Where it serves: on loopback, once it has reported its port."""
-        return f"http://127.0.0.1:{port}" if port else ""
+        """Where it serves: on loopback, once it has reported its port; whom it serves next, it does not tell again."""
+        self._port = port or self._port
+        return f"http://127.0.0.1:{self._port}" if self._port else ""
 
     def pids(self) -> Sequence[int]:
         """Its own id: only its own threads are looked at."""
@@ -193,11 +205,11 @@ class Launcher:
                 for fd in readers:
                     os.close(fd)
                 raise HarnessError(f"cannot start {argv[0]!r} in {str(cwd)!r}: {reply['error']}")
-            streams = [
-                self.pump.read(fd, lambda line, name=name: on_line(name, line))  # type: ignore[misc]
+            process = Process(reply["pid"], argv, on_line, self)
+            process.streams = [
+                self.pump.read(fd, lambda line, name=name: process.take(name, line))  # type: ignore[misc]
                 for fd, name in zip(readers, ("stdout", "stderr"), strict=True)
             ]
-            process = Process(reply["pid"], argv, streams, self)
             with self._arrived:
                 self._processes[process.pid] = process
                 if process.pid in self._early_ends:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from harness.errors import Finding, NotApplicable
 from harness.faults import Fault
 from harness.profile import Profile
 from harness.topologies import redirect
+from harness.topologies.berth import Berth, Berths
 from harness.topologies.ground import Fakes, Running, Start
 from harness.topologies.process import Launcher, Process
 
@@ -19,16 +19,31 @@ from harness.topologies.process import Launcher, Process
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 
 
-class Processes:
-    """The ground of processes; see ``harness.topologies.ground``."""
+SYSTEMS_EACH = 10
+"""How many systems a berth of processes serves: to look through more storage costs more than to start a worker."""
 
-    def __init__(self, profile: Profile, folder: Path, launcher: Launcher) -> None:
+
+class Processes:
+    """The ground of processes; see ``harness.topologies.ground``.
+
+    Args:
+        profile: of the system under test.
+        folder: the system's own.
+        launcher: starts the processes.
+        berths: where a worker may wait for the next system; None: this system has everything for itself.
+    """
+
+    def __init__(
+        self, profile: Profile, folder: Path, launcher: Launcher, berths: Berths[Berth[Process]] | None = None
+    ) -> None:
         self.launcher = launcher
         self.fakes = Fakes()
-        self.storage = folder / "storage"
-        self.secret = f"s3cr3t/{secrets.token_urlsafe(18)}+&"  # has characters that encodings change
+        self._berths = berths if "worker" in profile.start.reuse else None
+        self._berth: Berth[Process] = self._berths.take() if self._berths else Berth(folder)
+        self.storage = self._berth.storage
+        self.secret = self._berth.secret
         self.stuck_after_s = profile.settle.stuck_after_s
-        self.keeps = False
+        self.keeps = self._berths is not None
         self.values: Mapping[str, str] = {
             "source": str(profile.source),
             "python": sys.executable,
@@ -46,18 +61,23 @@ class Processes:
         """Fork or execute it, through the launcher."""
         argv = [part.format_map(what.values) for part in what.command.command]
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        python_module = argv[:2] == [self.values["python"], "-m"]
-        return self.launcher.start(
-            argv,
-            env={**inherited, **what.environment},
-            cwd=what.folder,
-            on_line=what.on_line,
-            warm=what.warm and python_module,
+        env = {**inherited, **what.environment}
+        warm = what.warm and argv[:2] == [self.values["python"], "-m"]
+        cwd = what.folder
+        if self.keeps and what.role == "worker":  # it may outlive the system's own folder
+            cwd = self._berth.folder / "worker"
+            cwd.mkdir(exist_ok=True)
+
+        def start() -> Process:
+            return self.launcher.start(argv, env=env, cwd=cwd, on_line=what.on_line, warm=warm)
+
+        return (
+            self._berth.worker((argv, env, warm), what.on_line, start) if what.role == "worker" else start()
         )
 
-    def keep(self, running: Running) -> bool:  # noqa: ARG002 - the ground's contract
-        """A process takes too little time to start to be worth it."""
-        return False
+    def keep(self, running: Running) -> bool:
+        """Keep the worker for the next system, where the profile says that it may be used again."""
+        return self.keeps and self._berth.keep(running)
 
     def variables(self, port: int, project: str, *, nowhere: bool) -> dict[str, str]:
         """By the universe domain; see ``harness.topologies.redirect``."""
@@ -89,4 +109,6 @@ class Processes:
         raise AssertionError("see lacks")
 
     def close(self) -> None:
-        """Nothing is to be done."""
+        """Leave its place."""
+        if self._berths is not None:
+            self._berths.leave(self._berth)

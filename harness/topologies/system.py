@@ -59,7 +59,7 @@ class System(Asking, Waits):
         self.given: set[tuple[str, str]] = set()
         self.settled_at = 0
         self.folder = folder
-        for sub in ("storage", "api", "worker"):
+        for sub in ("api", "worker"):
             (folder / sub).mkdir(parents=True)
         host = workshop.host()
         self.ground = workshop.ground(folder, self.journal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ from harness.errors import UsageError
 from harness.journal import Journal
 from harness.logs.capture import LogPump
 from harness.profile import Profile
+from harness.topologies.berth import Berth, Berths
 from harness.topologies.ground import Ground
 from harness.topologies.inprocess import Decisions
-from harness.topologies.process import Launcher
-from harness.topologies.processes import Processes
+from harness.topologies.process import Launcher, Process
+from harness.topologies.processes import SYSTEMS_EACH, Processes
 
 if TYPE_CHECKING:
     from harness.topologies.containers import Dock
@@ -49,6 +51,17 @@ class Workshop:
         self._host: Host | None = None
         self._decisions: Decisions | None = None
         self._dock: Dock | None = None
+        self._berths: Berths[Berth[Process]] | None = None
+
+    def use_workers_again(self, folder: Path) -> None:
+        """Let a process of a worker that was left in order serve the next system, where the profile allows it.
+
+        Args:
+            folder: where the storage of such systems is.
+        """
+        if self._berths is None:
+            numbers = itertools.count(1)
+            self._berths = Berths(lambda: Berth(folder / str(next(numbers))), systems_each=SYSTEMS_EACH)
 
     def ground(self, folder: Path, journal: Journal) -> Ground:
         """What one system stands on.
@@ -61,12 +74,14 @@ class Workshop:
             from harness.topologies.containers import Containers  # the engine's client is slow to import
 
             return Containers(self.dock(), self.host(), self.profile, folder, journal)
-        return Processes(self.profile, folder, self.launcher())
+        return Processes(self.profile, folder, self.launcher(), self._berths)
 
     def turn_to(self, profile: Profile, *, image: str = "") -> None:
         """Judge another system under test from now on, whose image is this one."""
         self.profile = profile
         self._image = image
+        if self._berths is not None:
+            self._berths.close()
         if self._dock is not None:
             self._dock.close()
             self._dock = None
@@ -77,7 +92,9 @@ class Workshop:
     def start_afresh(self) -> None:
         """Keep nothing that waits for another system."""
         if self._dock is not None:
-            self._dock.start_afresh()
+            self._dock.berths.close()
+        if self._berths is not None:
+            self._berths.close()
 
     def launcher(self) -> Launcher:
         """The process from which those of the system under test are started."""
@@ -112,5 +129,7 @@ class Workshop:
 
     def close(self) -> None:
         """End everything that was made."""
+        if self._berths is not None:
+            self._berths.close()
         self._parts.close()
-        self._launcher = self._host = self._dock = self._decisions = None
+        self._launcher = self._host = self._dock = self._decisions = self._berths = None
