@@ -1,12 +1,14 @@
-"""How quickly the scenarios come to their end on a machine: how many at once, and which of them first.
+"""How quickly the scenarios come to their end on a machine: how many at once, and in which order.
 
-Most of a scenario is waiting: for a process that starts, for a time-out that is being verified. So more of them run at
-once than there are processors, and those that wait longest begin first, while there is something else to be done.
+Most of a scenario is waiting: for a process that starts or ends, for a time-out that is being verified. So more of them
+run at once than there are processors, and those that wait for long are mixed with those that compute.
 """
 
 from __future__ import annotations
 
+import gc
 import os
+from typing import Any
 
 import pytest
 
@@ -14,16 +16,31 @@ from harness.faults import Fault, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
 
-AT_ONCE = 3
+AT_ONCE = 4
 """How many scenarios a processor is given."""
+MANY = 16
+"""More processes than that only where there are more processors: each takes a second before its first scenario."""
+_EARLY = 0.8
+"""Within which part of all scenarios those that wait begin: who waits at the end waits alone."""
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """``-n auto`` with nothing but scenarios: three times as many processes as there are processors."""
+    """``-n auto`` with nothing but scenarios: four times as many processes as there are processors."""
     if not only_scenarios(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
-    return AT_ONCE * len(os.sched_getaffinity(0))
+    processors = len(os.sched_getaffinity(0))
+    return min(AT_ONCE * processors, max(MANY, processors))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With nothing but scenarios, who has nothing left to do takes over what waits behind a scenario that lasts."""
+    if config.getoption("dist") != "load" or not only_scenarios(config):
+        return None
+    from xdist.scheduler import WorkStealingScheduling  # xdist may be missing
+
+    return WorkStealingScheduling(config, log)
 
 
 def only_scenarios(config: pytest.Config) -> bool:
@@ -34,17 +51,14 @@ def only_scenarios(config: pytest.Config) -> bool:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Hypothesis's plugin imports all of it to say that it has nothing to say: a third of a second, at the very end."""
-    plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
-    if plugin is not None and only_scenarios(session.config):
-        session.config.pluginmanager.unregister(plugin)
-
-
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the scenarios that wait, whatever order they are in otherwise."""
-    items.sort(key=lambda item: not _waits(item))
+    """Mix the scenarios that wait with the others, each in the order in which they are; a crowd comes first."""
+    waiting = [item for item in items if _waits(item)]
+    others = [item for item in items if not _waits(item)]
+    place = {item: _EARLY * (number + 0.5) / len(waiting) for number, item in enumerate(waiting)}
+    place |= {item: (number + 0.5) / len(others) for number, item in enumerate(others)}
+    place |= {item: 0.0 for item in waiting if _brings_a_crowd(item)}
+    items.sort(key=place.__getitem__)
 
 
 def _waits(item: pytest.Item) -> bool:
@@ -55,3 +69,23 @@ def _waits(item: pytest.Item) -> bool:
     faults = given.params.values() if given is not None else ()
     hangs = any(isinstance(fault, Fault) and fault.observed is Observed.TIMEOUT for fault in faults)
     return hangs or item.nodeid.startswith(f"{SCENARIOS}once/")
+
+
+def _brings_a_crowd(item: pytest.Item) -> bool:
+    return "crowd" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is loaded now stays to the end: the garbage collector need not look through it again and again."""
+    if only_scenarios(session.config):
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis's plugin imports all of it to say that it has nothing to say: a third of a second, at the very end."""
+    plugin = session.config.pluginmanager.get_plugin("hypothesispytest")
+    if plugin is not None and only_scenarios(session.config):
+        session.config.pluginmanager.unregister(plugin)

@@ -28,12 +28,15 @@ def at_once(*arguments: str) -> int | None:
     return pace.pytest_xdist_auto_num_workers(cast("Any", SimpleNamespace(args=list(arguments))))
 
 
-def test_scenarios_alone_are_given_three_times_as_many_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("processors", "processes"), [(1, 4), (2, 8), (4, 16), (8, 16), (40, 40)])
+def test_scenarios_alone_are_given_more_processes_than_processors(
+    monkeypatch: pytest.MonkeyPatch, processors: int, processes: int
+) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5, 6})
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7, 7 + processors)))
 
-    assert at_once("scenarios") == 9
-    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == 9
+    assert at_once("scenarios") == processes
+    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == processes
 
 
 def test_other_tests_are_given_as_many_as_pytest_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,25 +52,67 @@ def test_a_number_that_a_person_gives_counts(monkeypatch: pytest.MonkeyPatch) ->
     assert at_once("scenarios") is None
 
 
-def test_what_waits_begins_first_and_the_rest_keeps_its_order(project: Project) -> None:
+CROWD = """
+    @scenario("PACE-03", requires=["ONCE-01"])
+    def test_many(prod: System, crowd: int) -> None:
+        '''Very many.'''
+"""
+
+
+def test_what_waits_is_mixed_with_the_rest_and_a_crowd_comes_first(project: Project) -> None:
     (project.folder / "scenarios" / "once").mkdir()
     project.write("test_a.py", SUITE)
     project.write("once/test_b.py", SUITE.replace("PACE", "PACEB"))
+    project.write("once/test_c.py", CROWD)
 
     code, output = project.run("--collect-only")
 
     assert code == 0, output
     listed = [line.partition("/")[2] for line in output.splitlines() if "::" in line]
     assert listed == [
+        "once/test_c.py::test_many",
         "once/test_b.py::test_a_fault[worker-503]",
+        "test_a.py::test_a_fault[worker-503]",
         "once/test_b.py::test_a_fault[worker-hangs]",
         "once/test_b.py::test_a_fault[worker-resets]",
         "once/test_b.py::test_none",
-        "test_a.py::test_a_fault[worker-hangs]",
-        "test_a.py::test_a_fault[worker-503]",
         "test_a.py::test_a_fault[worker-resets]",
+        "test_a.py::test_a_fault[worker-hangs]",
         "test_a.py::test_none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("dist", "arguments", "scheduler"),
+    [
+        ("load", ["scenarios"], "WorkStealingScheduling"),
+        ("loadgroup", ["scenarios"], "NoneType"),
+        ("load", ["harness", "scenarios"], "NoneType"),
+    ],
+)
+def test_scenarios_alone_are_taken_over_from_who_is_busy(
+    dist: str, arguments: list[str], scheduler: str
+) -> None:
+    def option(name: str) -> object:
+        return {"dist": dist, "tx": ["popen"]}[name]
+
+    config = SimpleNamespace(args=arguments, getoption=option, getvalue=option)
+
+    assert type(pace.pytest_xdist_make_scheduler(cast("Any", config), None)).__name__ == scheduler
+
+
+def test_what_is_loaded_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(
+        pace,
+        "gc",
+        SimpleNamespace(collect=lambda: done.append("collect"), freeze=lambda: done.append("freeze")),
+    )
+    for arguments in (["harness"], ["scenarios/prod"]):
+        session = SimpleNamespace(config=SimpleNamespace(args=arguments))
+        pace.pytest_collection_finish(cast("Any", session))
+
+    assert done == ["collect", "freeze"]
 
 
 @pytest.mark.parametrize(
