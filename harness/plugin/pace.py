@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import Any
 
 import pytest
 
-from harness.faults import Fault, Observed
+from harness.faults import Fault, Layer, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
 
@@ -33,14 +32,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return min(AT_ONCE * processors, max(MANY, processors))
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With nothing but scenarios, who has nothing left to do takes over what waits behind a scenario that lasts."""
-    if config.getoption("dist") != "load" or not only_scenarios(config):
-        return None
-    from xdist.scheduler import WorkStealingScheduling  # xdist may be missing
-
-    return WorkStealingScheduling(config, log)
+def pytest_configure(config: pytest.Config) -> None:
+    """With nothing but scenarios, xdist deals them out one by one: the order counts, and few wait behind what lasts."""
+    if only_scenarios(config) and config.getoption("maxschedchunk", 0) is None:
+        config.option.maxschedchunk = 1
 
 
 def only_scenarios(config: pytest.Config) -> bool:
@@ -52,12 +47,12 @@ def only_scenarios(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mix the scenarios that wait with the others, each in the order in which they are; a crowd comes first."""
+    """First what lasts longest; then those that wait mixed with the others, each in the order in which they are."""
     waiting = [item for item in items if _waits(item)]
     others = [item for item in items if not _waits(item)]
     place = {item: _EARLY * (number + 0.5) / len(waiting) for number, item in enumerate(waiting)}
     place |= {item: (number + 0.5) / len(others) for number, item in enumerate(others)}
-    place |= {item: 0.0 for item in waiting if _brings_a_crowd(item)}
+    place |= {item: 0.0 for item in waiting if _lasts(item)}
     items.sort(key=place.__getitem__)
 
 
@@ -65,14 +60,19 @@ def _waits(item: pytest.Item) -> bool:
     """Whether a scenario is likely to wait for a time-out, a lease or a process that starts again."""
     if info_of(item) is None:
         return False
-    given = getattr(item, "callspec", None)
-    faults = given.params.values() if given is not None else ()
-    hangs = any(isinstance(fault, Fault) and fault.observed is Observed.TIMEOUT for fault in faults)
+    hangs = any(fault.observed is Observed.TIMEOUT for fault in _faults_of(item))
     return hangs or item.nodeid.startswith(f"{SCENARIOS}once/")
 
 
-def _brings_a_crowd(item: pytest.Item) -> bool:
-    return "crowd" in getattr(item, "fixturenames", ())
+def _lasts(item: pytest.Item) -> bool:
+    """Whether it is one of the few that last longest: a crowd, or a process with a clock of its own: it starts cold."""
+    clock = any(fault.layer is Layer.TIME for fault in _faults_of(item))
+    return clock or "crowd" in getattr(item, "fixturenames", ())
+
+
+def _faults_of(item: pytest.Item) -> list[Fault]:
+    given = getattr(item, "callspec", None)
+    return [each for each in given.params.values() if isinstance(each, Fault)] if given is not None else []
 
 
 @pytest.hookimpl(trylast=True)

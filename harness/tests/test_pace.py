@@ -56,10 +56,16 @@ CROWD = """
     @scenario("PACE-03", requires=["ONCE-01"])
     def test_many(prod: System, crowd: int) -> None:
         '''Very many.'''
+
+
+    @scenario("PACE-04", requires=["ONCE-01"])
+    @pytest.mark.parametrize("clock", [faults.WORKER_CLOCK_AHEAD], ids=str)
+    def test_a_clock(prod: System, clock: object) -> None:
+        '''A cold start.'''
 """
 
 
-def test_what_waits_is_mixed_with_the_rest_and_a_crowd_comes_first(project: Project) -> None:
+def test_what_waits_is_mixed_with_the_rest_and_what_lasts_comes_first(project: Project) -> None:
     (project.folder / "scenarios" / "once").mkdir()
     project.write("test_a.py", SUITE)
     project.write("once/test_b.py", SUITE.replace("PACE", "PACEB"))
@@ -71,6 +77,7 @@ def test_what_waits_is_mixed_with_the_rest_and_a_crowd_comes_first(project: Proj
     listed = [line.partition("/")[2] for line in output.splitlines() if "::" in line]
     assert listed == [
         "once/test_c.py::test_many",
+        "once/test_c.py::test_a_clock[worker-clock-ahead]",
         "once/test_b.py::test_a_fault[worker-503]",
         "test_a.py::test_a_fault[worker-503]",
         "once/test_b.py::test_a_fault[worker-hangs]",
@@ -83,22 +90,18 @@ def test_what_waits_is_mixed_with_the_rest_and_a_crowd_comes_first(project: Proj
 
 
 @pytest.mark.parametrize(
-    ("dist", "arguments", "scheduler"),
-    [
-        ("load", ["scenarios"], "WorkStealingScheduling"),
-        ("loadgroup", ["scenarios"], "NoneType"),
-        ("load", ["harness", "scenarios"], "NoneType"),
-    ],
+    ("arguments", "given", "chunk"),
+    [(["scenarios"], None, 1), (["scenarios"], 5, 5), (["harness", "scenarios"], None, None)],
 )
-def test_scenarios_alone_are_taken_over_from_who_is_busy(
-    dist: str, arguments: list[str], scheduler: str
+def test_scenarios_alone_are_dealt_out_one_by_one(
+    arguments: list[str], given: int | None, chunk: int | None
 ) -> None:
-    def option(name: str) -> object:
-        return {"dist": dist, "tx": ["popen"]}[name]
+    option = SimpleNamespace(maxschedchunk=given)
+    config = SimpleNamespace(args=arguments, option=option, getoption=lambda name, _: getattr(option, name))
 
-    config = SimpleNamespace(args=arguments, getoption=option, getvalue=option)
+    pace.pytest_configure(cast("Any", config))
 
-    assert type(pace.pytest_xdist_make_scheduler(cast("Any", config), None)).__name__ == scheduler
+    assert option.maxschedchunk == chunk
 
 
 def test_what_is_loaded_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
