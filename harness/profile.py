@@ -155,7 +155,9 @@ class Containers(_Section):
 
     Attributes:
         image: its name; the API and the worker both run from it.
-        build: the command that makes it, run in the profile's folder; empty where it is there already.
+        build: the command that makes it, run in the profile's folder; empty where it is there already. ``{source}`` is
+            the folder of the source, ``{image}`` the name that the image gets, and ``{hold}`` another one that it gets
+            where the command can give it two: the run's own, which no other build takes away.
         port: on which both listen.
         folder: where the image works, and so where it finds its environment file.
         storage: where the image keeps its storage.
@@ -165,7 +167,7 @@ class Containers(_Section):
     """
 
     image: str = Field(min_length=1)
-    build: tuple[Annotated[str, _placeholders("source", "image")], ...] = ()
+    build: tuple[Annotated[str, _placeholders("source", "image", "hold")], ...] = ()
     port: int = Field(default=8080, ge=1, le=65535)
     folder: str = Field(default="/", pattern="^/")
     storage: str = Field(pattern="^/.")

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from harness.run_folder import RunFolder
 from harness.scenario import info_of
 from harness.topologies.workshop import TOPOLOGIES, Workshop
 from harness.topologies.zygote import Zygote
+
+if TYPE_CHECKING:
+    from harness.topologies.engine import HeldImage
 
 PROFILE = "reference_impl/dispatchcheck.toml"
 SCENARIOS = "scenarios/"
@@ -67,10 +71,12 @@ class State:
         if self.is_controller and any((self.run / "evidence").glob("*")):
             raise UsageError(f"{self.run} holds the evidence of another run; name a new --run-folder")
         self.image = worker_input[IMAGE_INPUT] if worker_input else ""
+        self._held_image: HeldImage | None = None
         self._zygote_of_all = worker_input[ZYGOTE_INPUT] if worker_input else ""
         self._zygote: Zygote | None = None
         if self.is_controller and self.topology == "containers" and not config.getoption("collectonly"):
-            self.image = self._build_image()  # once for the run, before any xdist worker starts
+            self._held_image = self._build_image()  # once for the run, before any xdist worker starts
+            self.image = self._held_image.id
         self.selected: set[str] = set()
         self.shard: dict[str, object] | None = None
         self.problem = ""
@@ -108,12 +114,12 @@ class State:
             self._zygote = Zygote()
         return self._zygote.address
 
-    def _build_image(self) -> str:
+    def _build_image(self) -> HeldImage:
         from harness.topologies import engine  # slow to import, and needed for containers only
 
         target = self.target
         judged = profile.load_to_run(target.profile_path, source=target.source)
-        return engine.build(judged, other_source=target.source is not None)
+        return engine.HeldImage(judged, other_source=target.source is not None)
 
     def begin(self, config: pytest.Config) -> None:
         """Leave an account that says "incomplete": what stays if this process never comes to its end."""
@@ -140,6 +146,8 @@ class State:
             self._workshop.close()
         if self._zygote is not None:
             self._zygote.close()
+        if self._held_image is not None:
+            self._held_image.close()
 
 
 def _load_requirements(root: Path) -> requirements.Requirements:

@@ -58,12 +58,17 @@ class Dock:
     def __init__(self, profile: Profile, image: str) -> None:
         self.client = engine.connect()
         self.section = engine.section_of(profile)
-        self.image = image or engine.build(profile, other_source=True)
         owner = engine.new_owner()
         self.labels = {engine.OWNER: owner}
         engine.use_ryuk_if_it_is_here(self.client)
         self._folder = engine.new_folder(owner)
         self._reaper = engine.Reaper(owner, self._folder)
+        made = None if image else engine.HeldImage(profile, other_source=True)
+        self.image = made.id if made else image
+        # Held by every dock: who made it for all of them may be killed, and its hold go before our containers.
+        engine.hold(self.client, self.image, owner)
+        if made:
+            made.close()
         self._making = ThreadPoolExecutor(thread_name_prefix="engine")
         self._numbers = itertools.count(1)
         self.berths = Berths(self._new_berth, systems_each=_SYSTEMS_EACH)

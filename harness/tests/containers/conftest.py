@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness import profile
+from harness.plugin.state import STATE
 from harness.topologies import engine
 from harness.topologies.workshop import Workshop
 
@@ -22,9 +23,9 @@ def client() -> Any:
 
 
 @pytest.fixture(scope="session")
-def image(client: Any) -> str:
-    """The id of the reference's image, which the run has made."""
-    return str(client.images.get("dispatchcheck-reference").id)
+def image(request: pytest.FixtureRequest) -> str:
+    """The id of the reference's image, which the run has made and holds."""
+    return request.config.stash[STATE].image
 
 
 @pytest.fixture

@@ -74,6 +74,19 @@ def test_what_is_there_only_after_its_owner_was_killed_goes_too(client: Any, tmp
     assert reaper._process.wait(60) == 0
 
 
+def test_where_the_reaper_was_killed_its_owner_does_the_work(client: Any, tmp_path: Path) -> None:
+    owner = engine.new_owner()
+    reaper = engine.Reaper(owner, tmp_path / "folder")
+    (tmp_path / "folder").mkdir()
+    client.volumes.create(labels={OWNER: owner})
+    reaper._process.kill()
+
+    reaper.close()
+
+    assert client.volumes.list(filters={"label": f"{OWNER}={owner}"}) == []
+    assert not (tmp_path / "folder").exists()
+
+
 def _talks(pid: int) -> bool | None:
     """Whether a process has a socket."""
     for each in Path(f"/proc/{pid}/fd").iterdir():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.topologies import shipped
+from harness.topologies import engine, shipped
+from harness.topologies.reaper import HELD
 from harness.topologies.workshop import Workshop
 
 _STAYS = ["python", "-c", "import time; time.sleep(100)"]
@@ -61,9 +64,12 @@ def test_a_mount_is_found(start: Any, image: str, tmp_path: Path) -> None:
 
 
 def test_another_image_is_found(start: Any, client: Any, image: str) -> None:
-    other = str(client.images.get("dispatchcheck-reference-build").id)
-    finding = shipped.compare(start(), other, set(), set())
-    assert other != image
+    recipe = io.BytesIO(f"FROM {image}\nLABEL test={uuid.uuid4()}".encode())
+    name = f"{HELD}:{engine.new_owner()}"
+    other, _ = client.images.build(fileobj=recipe, tag=name, rm=True, forcerm=True)
+    finding = shipped.compare(start(), str(other.id), set(), set())
+    client.api.remove_image(name)
+    assert other.id != image
     assert finding is not None
     assert finding.expected.startswith("the image")
 
