@@ -112,6 +112,11 @@ def starts(role: str = "api") -> Fact:
     return Fact(role, "process", "starts", {"starts": role})
 
 
+def ended(role: str = "api", *, status: int = -9) -> Fact:
+    """A process has ended: killed, unless another status is given."""
+    return Fact(role, "process", f"ended, status {status}", {"status": status})
+
+
 def rpc(
     code: str = "OK", *, observed: str = "", method: str = "CreateTask", job: Job = JOB, **task: Any
 ) -> Fact:
@@ -156,8 +161,9 @@ def request(
     headers: Iterable[list[str]] | None = None,
     body: str | None = None,
     by_cloud_tasks: bool = False,
+    retries: int = 0,
 ) -> Fact:
-    """A request at the worker's gateway."""
+    """A request at the worker's gateway; one by Cloud Tasks is delivered after so many others."""
     sent = (
         [["content-type", "application/json"], [SECRET_HEADER.lower(), SECRET]]
         if headers is None
@@ -165,6 +171,7 @@ def request(
     )
     if by_cloud_tasks:
         sent.append([CLOUD_TASKS_HEADER, f"assemble-{job.job_id}"])
+        sent.append(["X-CloudTasks-TaskRetryCount", str(retries)])
     text = json.dumps(_ids(job)) if body is None else body
     fields = {"id": id_, "method": method, "path": path, "headers": sent, "body_text": text}
     return Fact("worker_gateway", "request", f"{method} {path}", fields)
@@ -178,14 +185,16 @@ def reply(
     body: str = "",
     forwarded: bool = True,
     fault: str | None = None,
+    upstream_error: str | None = None,
 ) -> Fact:
-    """The gateway's answer."""
+    """The gateway's answer; ``upstream_error`` is why it has none of the worker's."""
     fields = {
         "id": id_,
         "status": status,
         "observed": observed,
         "forwarded": forwarded,
         "fault": fault,
+        "upstream_error": upstream_error,
         "reply_body_text": body,
     }
     return Fact("worker_gateway", "reply", f"answers {status or observed}", fields)

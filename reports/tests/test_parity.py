@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +16,19 @@ from harness.errors import UsageError
 from harness.evidence import ScenarioResult
 from harness.model import Mode, Verdict
 from harness.tests.build import (
+    CHECKED,
     CHECKING,
     DISPATCHED,
     ENQUEUE_FAILED,
+    ENQUEUED,
     JOB,
     SECRET,
     TRYING,
     WORKER_START,
     Fact,
+    delivered,
     effect,
+    ended,
     event,
     journal,
     reply,
@@ -145,6 +150,87 @@ def test_an_answer_is_compared_with_its_request(tmp_path: Path) -> None:
         line.startswith("PROD-X-01: job 1: worker_gateway: ")
         for line in differences(one, run(tmp_path / "b", [*TWICE, *refused]))
     )
+
+
+KILLED = (starts(), stimulus(), event(CHECKING), ended())
+AGAIN = (starts(), event(CHECKING), rpc("OK"), event(ENQUEUED))
+
+
+def test_how_far_a_process_comes_before_it_is_killed_is_luck(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", [*KILLED, *AGAIN])
+    further = [*KILLED[:3], event(CHECKED), event(CHECKED), KILLED[3], *AGAIN]
+    assert parity.compare(one, run(tmp_path / "b", further)) == SAME
+    nowhere = [*KILLED[:2], KILLED[3], *AGAIN]
+    assert parity.compare(one, run(tmp_path / "c", nowhere)) == SAME
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        [*KILLED[:2], event(TRYING), KILLED[3], *AGAIN],
+        [*KILLED[:2], event(TRYING), KILLED[2], KILLED[3], *AGAIN],
+        [*KILLED[:3], event(CHECKED), ended(status=-15), *AGAIN],
+        [*KILLED[:3], event(CHECKED), ended(status=1), *AGAIN],
+        [*KILLED, *AGAIN[:2], event(CHECKED), *AGAIN[2:]],
+        [*KILLED, starts(), ended(), *AGAIN[:1], event(TRYING), *AGAIN[1:]],
+        [*KILLED[:3], event(CHECKED), starts(), KILLED[3], *AGAIN[1:]],
+    ],
+    ids=[
+        "something-else",
+        "another-beginning",
+        "ended-in-order",
+        "ended-by-itself",
+        "after-the-kill",
+        "in-another-life",
+        "two-at-once",
+    ],
+)
+def test_what_a_kill_does_not_explain_is_named(tmp_path: Path, facts: list[Fact]) -> None:
+    found = differences(run(tmp_path / "a", [*KILLED, *AGAIN]), run(tmp_path / "b", facts))
+    assert any(line.startswith("PROD-X-01: job 1: api: ") for line in found), found
+
+
+REFUSED = "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 8080)"
+GAVE_BACK = (request(1, by_cloud_tasks=True), START, reply(503, id_=1))
+DONE_THEN = (
+    delivered(),
+    request(9, by_cloud_tasks=True, retries=3),
+    START,
+    DONE,
+    reply(200, id_=9),
+    effect(),
+)
+DELIVERED = (starts(), stimulus(), event(CHECKING), rpc("OK"), event(ENQUEUED), delivered(), *GAVE_BACK)
+
+
+def in_vain(*, retries: int = 1, by_cloud_tasks: bool = True, why: str = REFUSED, **said: Any) -> list[Fact]:
+    """A delivery that no worker got."""
+    sent = request(2, by_cloud_tasks=by_cloud_tasks, retries=retries)
+    answered = reply(502, id_=2, observed="error", upstream_error=why, **said)
+    return [delivered(), sent, answered]
+
+
+def test_whether_cloud_tasks_tries_while_no_worker_listens_is_luck(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", [*DELIVERED, *DONE_THEN])
+    assert parity.compare(one, run(tmp_path / "b", [*DELIVERED, *in_vain(), *DONE_THEN])) == SAME
+    slow = in_vain(why="no connection within 1 s")
+    assert parity.compare(one, run(tmp_path / "c", [*DELIVERED, *slow, *DONE_THEN])) == SAME
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        in_vain(retries=0),
+        in_vain(by_cloud_tasks=False),
+        in_vain(fault="worker-unavailable"),
+        in_vain(why="the connection was closed before an answer"),
+    ],
+    ids=["the-first", "a-direct-call", "a-fault", "it-was-reached"],
+)
+def test_what_reaches_nobody_for_another_reason_is_named(tmp_path: Path, more: list[Fact]) -> None:
+    one = run(tmp_path / "a", [*DELIVERED, *DONE_THEN])
+    found = differences(one, run(tmp_path / "b", [*DELIVERED, *more, *DONE_THEN]))
+    assert any(line.startswith("PROD-X-01: job 1: worker_gateway: ") for line in found), found
 
 
 @pytest.mark.parametrize(
