@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -34,21 +34,24 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def scenario_run(
-    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ScenarioRun]:
     """The run of the scenario that asks for it."""
     state = request.config.stash[STATE]
     workshop = state.workshop(request.node)
     workshop.use_workers_again(tmp_path_factory.getbasetemp() / "berths")
-    run = request.node.stash[RUN] = ScenarioRun(workshop, tmp_path / "run")
+    # Not tmp_path: that fails, and the session's end with it, where Ctrl-C comes before the scenario itself.
+    folder = tmp_path_factory.mktemp(re.sub(r"\W", "_", request.node.name)[:30])
+    run = request.node.stash[RUN] = ScenarioRun(workshop, folder)
     run.ledger.on_check = allure_report.step
     yield run
     try:
         run.stop()
     finally:
-        folder = evidence_folder(request.node)
         with state.evidence_is_kept():
-            context.write(folder, run.records(), run.ledger.calls, judged=len(run.ledger.checks))
+            context.write(
+                evidence_folder(request.node), run.records(), run.ledger.calls, judged=len(run.ledger.checks)
+            )
         run.clean_up()
 
 

@@ -21,6 +21,22 @@ _WAITS = """
 """
 
 
+_WAITS_BEFORE = """
+    import threading
+
+
+    @pytest.fixture
+    def waiting(prod: System) -> System:
+        prod.start()
+        threading.Event().wait()
+
+
+    @scenario("WAIT-02", requires=["PROD-01"])
+    def test_never_begins(waiting: System) -> None:
+        '''Both processes are started, and it does not come to more.'''
+"""
+
+
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_kill_9_of_pytest_leaves_no_process(project: Project, options: tuple[str, ...]) -> None:
     project.write("test_waits.py", _WAITS)
@@ -34,8 +50,9 @@ def test_kill_9_of_pytest_leaves_no_process(project: Project, options: tuple[str
     wait_until_gone(everything)
 
 
-def test_ctrl_c_leaves_no_process_and_is_no_pass(project: Project) -> None:
-    project.write("test_waits.py", _WAITS)
+@pytest.mark.parametrize("body", [_WAITS, _WAITS_BEFORE], ids=["in-a-scenario", "before-it"])
+def test_ctrl_c_leaves_no_process_and_is_no_pass(project: Project, body: str) -> None:
+    project.write("test_waits.py", body)
     pytest_process = project.start()
     everything = {*project.wait_for_processes(2), *descendants(pytest_process.pid)}
 
