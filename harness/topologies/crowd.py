@@ -16,7 +16,7 @@ from harness.outcome import Outcome
 if TYPE_CHECKING:
     from harness.topologies.system import System
 
-CROWD = 200
+CROWD = 100
 """How many jobs make a crowd at a desk: enough to be many at once, and few enough to be run before every commit."""
 CROWD_OF_A_RELEASE = 2000
 """How many a release is asked for, by ``dispatchcheck verify`` and by this project's own tests."""
