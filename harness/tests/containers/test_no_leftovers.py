@@ -24,7 +24,14 @@ from harness.topologies.reaper import HELD, OWNER, no_build
 _GONE_WITHIN_S = 90
 _RUNS = 20
 _AT_ONCE = 2
-_ENDS = ("in order", "killed", "killed while it stops", "killed before it starts", "interrupted")
+_ENDS = (
+    "in order",
+    "killed",
+    "killed while it stops",
+    "killed before it starts",
+    "interrupted",
+    "killed, and its reaper before",
+)
 _WAITS = """
     import threading
     from pathlib import Path
@@ -213,6 +220,7 @@ def test_an_interrupted_build_leaves_nothing(client: Any, tmp_path: Path) -> Non
 def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp_path: Path) -> None:
     before = nameless(client)
     pids: list[int] = []
+    for_the_next_run: list[int] = []
     for first in range(0, _RUNS, _AT_ONCE):
         with contextlib.ExitStack() as stack:
             running = [_start(tmp_path / str(n), image, n) for n in range(first, first + _AT_ONCE)]
@@ -220,14 +228,22 @@ def test_twenty_runs_leave_nothing_however_they_end(client: Any, image: str, tmp
                 stack.enter_context(process)
                 stack.callback(process.kill)
             for number, process in enumerate(running, first):
-                pids.append(process.pid)
+                by_itself = _how(number) != "killed, and its reaper before"
+                (pids if by_itself else for_the_next_run).append(process.pid)
                 _end(process, number)
     wait_until_nothing_is_left(client, pids)
+    engine.sweep(client)
+    assert left_of(client, for_the_next_run) == []
     wait(lambda: True if nameless(client) <= before else None, Deadline(60), lambda: str(nameless(client)))
 
 
+def _how(number: int) -> str:
+    """The way in which a run ends."""
+    return _ENDS[number % len(_ENDS)]
+
+
 def _start(folder: Path, image: str, number: int) -> subprocess.Popen[str]:
-    when = "before" if number % len(_ENDS) == _ENDS.index("killed before it starts") else "after"
+    when = "before" if _how(number) == "killed before it starts" else "after"
     folder.mkdir()
     with (folder / "errors").open("w") as errors:  # no pipe: the reaper has it too, and outlives the run
         return subprocess.Popen(
@@ -242,7 +258,7 @@ def _start(folder: Path, image: str, number: int) -> subprocess.Popen[str]:
 
 def _end(process: subprocess.Popen[str], number: int) -> None:
     """End a run in one of the ways, in turn."""
-    how = _ENDS[number % len(_ENDS)]
+    how = _how(number)
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "made\n"
@@ -254,6 +270,10 @@ def _end(process: subprocess.Popen[str], number: int) -> None:
     if how == "interrupted":
         process.send_signal(signal.SIGINT)
     elif how != "in order":
+        if how == "killed, and its reaper before":
+            for pid in descendants(process.pid):
+                if "reaper.py" in command_line(pid):
+                    os.kill(pid, signal.SIGKILL)
         process.kill()
     process.communicate(timeout=100)
     expected = {
