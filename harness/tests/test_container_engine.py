@@ -139,6 +139,23 @@ def test_who_is_interrupted_stops_the_engine_too(
     assert machine.was_stopped
 
 
+def test_who_is_told_to_end_while_the_command_starts_ends_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal comes when the command runs and the script does not know yet which process it is."""
+    at_that_line = machine.folder / "at-that-line"
+    at_that_line.write_text(
+        """trap '[ "$BASH_COMMAND" != "command=\\$!" ] || kill -TERM $$' DEBUG\n""", "utf-8"
+    )
+    monkeypatch.setenv("BASH_ENV", str(at_that_line))
+
+    process = machine.start("sleep", "600")
+
+    process.communicate(timeout=60)  # would not return while the command runs, which has our pipe
+    assert process.returncode == 128 + signal.SIGTERM
+    assert machine.was_stopped
+
+
 def test_it_waits_until_nothing_of_the_run_is_left_on_the_engine(machine: Machine) -> None:
     """A reaper works on while the run that it works for has ended."""
     code, _, _ = machine.run("touch", str(machine.folder / "left"))
