@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import evidence, profile
+from harness import evidence, identity, profile
 from harness.errors import HarnessError, UsageError
 from harness.model import Verdict
 from harness.proving import canary
@@ -25,8 +25,9 @@ from harness.topologies.crowd import CROWD_OF_A_RELEASE
 from reports import proof
 from reports.commands import add_commands
 
+_ROOT = Path(__file__).resolve().parent.parent
+_REFERENCE = _ROOT / "reference_impl" / "dispatchcheck.toml"
 _EXIT = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.INCONCLUSIVE: 2, Verdict.NOT_APPLICABLE: 2}
-_AT_ONCE = str(2 * (os.cpu_count() or 1))  # a scenario waits for about half of its time
 _AFTER_CTRL_C_S = 60.0  # scenarios that have begun are still judged
 _PYTEST_INTERRUPTED, _PYTEST_INTERNAL, _PYTEST_USAGE = 2, 3, 4
 
@@ -65,7 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("--out", type=Path, help="where the run folder goes (default: reports/out)")
     verify.add_argument(
-        "-n", "--processes", default=_AT_ONCE, help=f"how many scenarios run at once (default: {_AT_ONCE})"
+        "-n",
+        "--processes",
+        default="auto",
+        help="how many scenarios run at once (default: auto, a few for each processor)",
     )
     verify.add_argument("-k", dest="filter", help="only scenarios that match, as in pytest")
     verify.add_argument("scenarios", nargs="*", help="folders, files or node ids (default: all scenarios)")
@@ -78,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--shard", metavar="I/N", help="run only part I of N, alike on every machine")
     verify.add_argument("--shard-durations", type=Path, help="results.json of an earlier run, to divide by")
     verify.set_defaults(run=_verify)
+    digest = commands.add_parser(
+        "digest", help="print the digest of a system under test's source, for gate --sut-digest"
+    )
+    digest.add_argument("--profile", type=Path, default=_REFERENCE, help="as for verify")
+    digest.add_argument("--source", type=Path, help="as for verify")
+    digest.set_defaults(run=_digest)
     proving.add_command(commands)
     add_commands(commands)
     add_command(commands)
@@ -102,9 +112,16 @@ def _fake(options: argparse.Namespace) -> int:
     os.execv(sys.executable, [sys.executable, "-m", "fake_services", *options.words])  # noqa: S606 - our own program
 
 
+def _digest(options: argparse.Namespace) -> int:
+    """Print the digest of the files that make up the system under test, as a report names what it judged."""
+    judged = profile.load_to_run(options.profile, source=options.source)
+    print(identity.digest(judged.source, judged.profile.files))
+    return 0
+
+
 def _verify(options: argparse.Namespace) -> int:
-    root = Path(__file__).resolve().parent.parent
-    given = options.profile or root / "reference_impl" / "dispatchcheck.toml"
+    root = _ROOT
+    given = options.profile or _REFERENCE
     profile.load_to_run(given, source=options.source)  # its mistakes are said here, once and clearly
     paths = _paths(options.scenarios, root)
     run = (options.out or root / "reports" / "out").resolve() / evidence.new_run_name()

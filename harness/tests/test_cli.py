@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness import cli
+from harness import cli, requirements
+from harness.run_folder import RunFolder
 from harness.tests.conftest import ROOT
 
 
@@ -65,3 +67,38 @@ def test_a_filter_that_matches_nothing_is_no_pass(tmp_path: Path) -> None:
     assert (
         cli.main(["verify", f"--out={tmp_path}", "-n", "0", "-k", "no_such_scenario", "scenarios/prod"]) == 2
     )
+
+
+def test_the_digest_of_a_source_is_the_one_that_a_run_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = ROOT / "reference_impl" / "dispatchcheck.toml"
+    shutil.copytree(
+        ROOT / "reference_impl",
+        tmp_path / "reference_impl",
+        ignore=shutil.ignore_patterns("tests", "mutants", "__pycache__"),
+    )
+    run = RunFolder(
+        tmp_path / "run",
+        requirements=requirements.load(ROOT / "scenarios" / "requirements.toml"),
+        profile_path=profile,
+        source=tmp_path,
+        suites=ROOT / "scenarios",
+    )
+
+    def digest() -> str:
+        assert cli.main(["digest", "--profile", str(profile), "--source", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    before = digest()
+    assert before == run.identities()["sut"]["digest"] + "\n"
+    with (tmp_path / "reference_impl" / "job.py").open("a", encoding="utf-8") as file:
+        file.write("# another one\n")
+    assert digest() == run.identities()["sut"]["digest"] + "\n" != before
+
+
+def test_there_is_no_digest_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["digest", "--source", str(tmp_path)]) == 64
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "there is no such file in" in captured.err

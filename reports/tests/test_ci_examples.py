@@ -39,8 +39,8 @@ def test_the_example_satisfies_the_vendors_schema(name: str, schema: str) -> Non
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_example_calls_commands_that_exist(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     text = (FOLDER / name).read_text("utf-8")
-    commands = re.findall(r"dispatchcheck ((?:verify|gate|report \w+)[^\n|]*)", text)
-    assert {command.split()[0] for command in commands} == {"verify", "gate", "report"}
+    commands = re.findall(r"dispatchcheck ((?:verify|gate|digest|report \w+)[^\n|)]*)", text)
+    assert {command.split()[0] for command in commands} == {"verify", "gate", "digest", "report"}
     for command in commands:
         words = command.split()
         names = words[:2] if words[0] == "report" else words[:1]
