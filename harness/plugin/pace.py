@@ -40,8 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def only_scenarios(config: pytest.Config) -> bool:
     """Whether nothing but scenarios is asked for."""
+    here, suites = config.invocation_params.dir, config.rootpath / SCENARIOS
     return bool(config.args) and all(
-        str(argument).startswith(SCENARIOS.rstrip("/")) for argument in config.args
+        (here / argument.partition("::")[0]).is_relative_to(suites) for argument in config.args
     )
 
 

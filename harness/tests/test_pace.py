@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -25,7 +26,13 @@ SUITE = """
 
 
 def at_once(*arguments: str) -> int | None:
-    return pace.pytest_xdist_auto_num_workers(cast("Any", SimpleNamespace(args=list(arguments))))
+    return pace.pytest_xdist_auto_num_workers(cast("Any", told(*arguments)))
+
+
+def told(*arguments: str, **more: Any) -> SimpleNamespace:
+    """What pytest makes of arguments that a person gives in the project's folder."""
+    here = SimpleNamespace(dir=Path("/project"))
+    return SimpleNamespace(args=list(arguments), rootpath=Path("/project"), invocation_params=here, **more)
 
 
 @pytest.mark.parametrize(("processors", "processes"), [(1, 4), (2, 8), (4, 16), (8, 16), (40, 40)])
@@ -36,13 +43,15 @@ def test_scenarios_alone_are_given_more_processes_than_processors(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7, 7 + processors)))
 
     assert at_once("scenarios") == processes
-    assert at_once("scenarios/prod", "scenarios/dev/test_matrix.py::test_x") == processes
+    assert at_once("scenarios/prod", "/project/scenarios/dev/test_matrix.py::test_x") == processes
 
 
 def test_other_tests_are_given_as_many_as_pytest_thinks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
 
     assert at_once("harness", "scenarios") is None
+    assert at_once("scenarios-of-mine") is None
+    assert at_once("/elsewhere/scenarios") is None
     assert at_once() is None
 
 
@@ -97,7 +106,7 @@ def test_scenarios_alone_are_dealt_out_one_by_one(
     arguments: list[str], given: int | None, chunk: int | None
 ) -> None:
     option = SimpleNamespace(maxschedchunk=given)
-    config = SimpleNamespace(args=arguments, option=option, getoption=lambda name, _: getattr(option, name))
+    config = told(*arguments, option=option, getoption=lambda name, _: getattr(option, name))
 
     pace.pytest_configure(cast("Any", config))
 
@@ -112,7 +121,7 @@ def test_what_is_loaded_is_not_looked_through_again(monkeypatch: pytest.MonkeyPa
         SimpleNamespace(collect=lambda: done.append("collect"), freeze=lambda: done.append("freeze")),
     )
     for arguments in (["harness"], ["scenarios/prod"]):
-        session = SimpleNamespace(config=SimpleNamespace(args=arguments))
+        session = SimpleNamespace(config=told(*arguments))
         pace.pytest_collection_finish(cast("Any", session))
 
     assert done == ["collect", "freeze"]
@@ -126,7 +135,7 @@ def test_hypothesis_has_the_last_word_unless_nothing_but_scenarios_ran(
 ) -> None:
     plugins = pytest.PytestPluginManager()
     plugins.register(SimpleNamespace(), "hypothesispytest")
-    config = SimpleNamespace(args=arguments, pluginmanager=plugins)
+    config = told(*arguments, pluginmanager=plugins)
 
     pace.pytest_sessionfinish(cast("Any", SimpleNamespace(config=config)))
 
