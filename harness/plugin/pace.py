@@ -47,13 +47,24 @@ def only_scenarios(config: pytest.Config) -> bool:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what lasts longest; then those that wait mixed with the others, each in the order in which they are."""
-    waiting = [item for item in items if _waits(item)]
-    others = [item for item in items if not _waits(item)]
-    place = {item: _EARLY * (number + 0.5) / len(waiting) for number, item in enumerate(waiting)}
-    place |= {item: (number + 0.5) / len(others) for number, item in enumerate(others)}
-    place |= {item: 0.0 for item in waiting if _lasts(item)}
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """First what lasts longest; then some of every file in turn, so that at any time some wait and some compute.
+
+    In a file, and for those that wait, the order stays. Among other tests, which may share what is made for their file,
+    the scenarios that wait come first and the rest stays in its order.
+    """
+    if not only_scenarios(config):
+        items.sort(key=lambda item: not _waits(item))
+        return
+    groups: dict[tuple[object, bool], list[pytest.Item]] = {}
+    for item in items:
+        waits = _waits(item)
+        groups.setdefault(("" if waits else item.path, waits), []).append(item)
+    place: dict[pytest.Item, float] = {}
+    for (_, waits), group in groups.items():
+        part = _EARLY if waits else 1.0
+        place |= {item: part * (number + 0.5) / len(group) for number, item in enumerate(group)}
+    place |= {item: 0.0 for item in items if _lasts(item)}
     items.sort(key=place.__getitem__)
 
 

@@ -74,28 +74,44 @@ CROWD = """
 """
 
 
-def test_what_waits_is_mixed_with_the_rest_and_what_lasts_comes_first(project: Project) -> None:
+def collected(project: Project, *arguments: str) -> list[str]:
     (project.folder / "scenarios" / "once").mkdir()
     project.write("test_a.py", SUITE)
+    project.write("test_d.py", SUITE.replace("PACE", "PACED"))
     project.write("once/test_b.py", SUITE.replace("PACE", "PACEB"))
     project.write("once/test_c.py", CROWD)
-
-    code, output = project.run("--collect-only")
-
+    code, output = project.run("--collect-only", *arguments)
     assert code == 0, output
-    listed = [line.partition("/")[2] for line in output.splitlines() if "::" in line]
-    assert listed == [
-        "once/test_c.py::test_many",
-        "once/test_c.py::test_a_clock[worker-clock-ahead]",
-        "once/test_b.py::test_a_fault[worker-503]",
-        "test_a.py::test_a_fault[worker-503]",
-        "once/test_b.py::test_a_fault[worker-hangs]",
-        "once/test_b.py::test_a_fault[worker-resets]",
-        "once/test_b.py::test_none",
-        "test_a.py::test_a_fault[worker-resets]",
-        "test_a.py::test_a_fault[worker-hangs]",
-        "test_a.py::test_none",
+    return [line.rpartition("/")[2].replace(".py::test", "") for line in output.splitlines() if "::" in line]
+
+
+def test_what_lasts_comes_first_and_then_some_of_every_file(project: Project) -> None:
+    assert collected(project) == [
+        "test_c_many",
+        "test_c_a_clock[worker-clock-ahead]",
+        "test_b_a_fault[worker-503]",
+        "test_b_a_fault[worker-hangs]",
+        "test_a_a_fault[worker-503]",
+        "test_d_a_fault[worker-503]",
+        "test_b_a_fault[worker-resets]",
+        "test_b_none",
+        "test_a_a_fault[worker-resets]",
+        "test_d_a_fault[worker-resets]",
+        "test_a_a_fault[worker-hangs]",
+        "test_d_a_fault[worker-hangs]",
+        "test_a_none",
+        "test_d_none",
     ]
+
+
+def test_among_other_tests_what_waits_comes_first_and_the_rest_stays_in_its_order(project: Project) -> None:
+    listed = collected(project, "conftest.py")
+
+    assert listed[-6:] == [
+        *("test_a_a_fault[worker-503]", "test_a_a_fault[worker-resets]", "test_a_none"),
+        *("test_d_a_fault[worker-503]", "test_d_a_fault[worker-resets]", "test_d_none"),
+    ]
+    assert len(listed) == 14
 
 
 @pytest.mark.parametrize(
