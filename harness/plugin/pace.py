@@ -7,6 +7,7 @@ run at once than there are processors, and those that wait for long are mixed wi
 from __future__ import annotations
 
 import gc
+import math
 import os
 
 import pytest
@@ -15,8 +16,8 @@ from harness.faults import Fault, Layer, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
 
-AT_ONCE = 4
-"""How many scenarios a processor is given."""
+AT_ONCE = {"processes": 4, "containers": 1.5}
+"""How many scenarios a processor is given, by topology: to start a container means seconds of computing."""
 MANY = 16
 """More processes than that only where there are more processors: each takes a second before its first scenario."""
 _EARLY = 0.8
@@ -25,11 +26,12 @@ _EARLY = 0.8
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """``-n auto`` with nothing but scenarios: four times as many processes as there are processors."""
+    """``-n auto`` with nothing but scenarios: more processes than there are processors."""
     if not only_scenarios(config) or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
     processors = len(os.sched_getaffinity(0))
-    return min(AT_ONCE * processors, max(MANY, processors))
+    each = AT_ONCE.get(config.getoption("dc_topology"), 1)  # another one is a mistake, which is said later
+    return min(math.ceil(each * processors), max(MANY, processors))
 
 
 def pytest_configure(config: pytest.Config) -> None:

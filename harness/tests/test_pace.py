@@ -25,8 +25,10 @@ SUITE = """
 """
 
 
-def at_once(*arguments: str) -> int | None:
-    return pace.pytest_xdist_auto_num_workers(cast("Any", told(*arguments)))
+def at_once(*arguments: str, topology: str = "processes") -> int | None:
+    return pace.pytest_xdist_auto_num_workers(
+        cast("Any", told(*arguments, getoption={"dc_topology": topology}.get))
+    )
 
 
 def told(*arguments: str, **more: Any) -> SimpleNamespace:
@@ -35,14 +37,18 @@ def told(*arguments: str, **more: Any) -> SimpleNamespace:
     return SimpleNamespace(args=list(arguments), rootpath=Path("/project"), invocation_params=here, **more)
 
 
-@pytest.mark.parametrize(("processors", "processes"), [(1, 4), (2, 8), (4, 16), (8, 16), (40, 40)])
+@pytest.mark.parametrize(
+    ("processors", "processes", "containers"),
+    [(1, 4, 2), (2, 8, 3), (4, 16, 6), (8, 16, 12), (40, 40, 40)],
+)
 def test_scenarios_alone_are_given_more_processes_than_processors(
-    monkeypatch: pytest.MonkeyPatch, processors: int, processes: int
+    monkeypatch: pytest.MonkeyPatch, processors: int, processes: int, containers: int
 ) -> None:
     monkeypatch.delenv("PYTEST_XDIST_AUTO_NUM_WORKERS", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(7, 7 + processors)))
 
     assert at_once("scenarios") == processes
+    assert at_once("scenarios", topology="containers") == containers
     assert at_once("scenarios/prod", "/project/scenarios/dev/test_matrix.py::test_x") == processes
 
 
