@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from reference_impl.job import Job
 
 _CHUNK_FRAMES = 16_384
+_UNKNOWN_BYTES = 0xFFFF_FFFF
+"""The length that stands in a file whose writer could not go back to say it, as where ffmpeg writes to a pipe."""
 
 
 class UnusableInput(Exception):  # noqa: N818 — it names what is wrong, as the standard library's KeyError does
@@ -140,9 +142,17 @@ def _common_format(segments: list[Path]) -> _Format:
 
 
 def _chunks(segment: Path) -> Iterator[bytes]:
+    """The samples of a segment. Raises UnusableInput, in the end, where it was cut off."""
     with _open_wav(segment) as source:
+        frame_bytes = source.getnchannels() * source.getsampwidth()
+        promised, found = source.getnframes() * frame_bytes, 0
         while chunk := source.readframes(_CHUNK_FRAMES):
+            found += len(chunk)
             yield chunk
+    if found < promised < _UNKNOWN_BYTES - frame_bytes:
+        raise UnusableInput(f"{segment.name} is cut off: {promised - found} of {promised} bytes are missing")
+    if found % frame_bytes:
+        raise UnusableInput(f"{segment.name} ends in the middle of a frame")
 
 
 @contextmanager

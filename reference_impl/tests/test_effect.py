@@ -217,6 +217,39 @@ def test_who_was_overtaken_cannot_end_the_job_as_failed(
         assert effects().perform(JOB, Route.INLINE, wait_s=0) == Outcome(End.NOT_DONE, reason="lease-lost")
 
 
+@pytest.mark.parametrize("missing", [1, 2, 7], ids="{}-bytes".format)
+def test_a_segment_that_was_cut_off_is_not_taken_for_a_whole_one(
+    effects: Callable[..., Effects], media: Path, missing: int
+) -> None:
+    """Where half a frame is missing, all that is joined behind it would be noise."""
+    path = media / "episodes/ep1/segments/00.wav"
+    path.write_bytes(path.read_bytes()[:-missing])
+
+    outcome = effects().perform(JOB, Route.INLINE, wait_s=0)
+
+    assert (outcome.end, outcome.reason) == (End.FAILED, "unusable-input")
+    assert f"00.wav is cut off: {missing} of " in outcome.detail
+    assert not list(media.glob("**/*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("more", "end"), [(b"", End.DONE), (b"\0", End.FAILED)], ids=["whole", "half-a-frame"]
+)
+def test_who_writes_to_a_pipe_does_not_know_how_long_a_segment_will_be(
+    effects: Callable[..., Effects], media: Path, more: bytes, end: End
+) -> None:
+    path = media / "episodes/ep1/segments/00.wav"
+    content = bytearray(path.read_bytes() + more)
+    for at in (4, content.index(b"data") + 4):  # how long the file is, and how long the samples
+        content[at : at + 4] = b"\xff" * 4
+    path.write_bytes(content)
+
+    outcome = effects().perform(JOB, Route.INLINE, wait_s=0)
+
+    assert outcome.end is end, outcome
+    assert outcome.detail == ("" if end is End.DONE else "00.wav ends in the middle of a frame")
+
+
 def test_segments_of_different_formats_are_named(media: Path) -> None:
     with wave.open(str(media / "episodes/ep1/segments/01.wav"), "wb") as file:
         file.setnchannels(2)
