@@ -12,7 +12,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from harness.topologies.ground import Running
 
@@ -40,7 +40,11 @@ class Berth(Generic[WorkerT]):
         storage: what the dispatcher keeps.
         secret: what the API and the worker share.
         systems: how many have been here, the present one included.
+        kills: whether a worker that is not used again is killed. One that is asked to end may write down what it has
+            to, such as what of it was executed.
     """
+
+    kills: ClassVar[bool] = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +76,7 @@ class Berth(Generic[WorkerT]):
             self._at_work = waiting
             return waiting
         if waiting is not None:
-            _end(waiting)
+            self._end(waiting)
         self._at_work, self._started_as = start(), started_as
         return self._at_work
 
@@ -99,12 +103,19 @@ class Berth(Generic[WorkerT]):
         """End the worker that waits here, if there is one: another is to be started."""
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
-            _end(waiting)
+            self._end(waiting)
 
     def close(self) -> None:
         """Take everything away."""
         self.let_go()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, worker: WorkerT) -> None:
+        """End a worker whose last words nobody wants to hear."""
+        worker.hand_to(lambda *_: None)
+        if self.kills:
+            worker.send(signal.SIGKILL)
+        worker.stop(_ENDED_WITHIN_S)
 
 
 BerthT = TypeVar("BerthT", bound=Berth)  # type: ignore[type-arg] # of whatever workers
@@ -140,13 +151,6 @@ class Berths(Generic[BerthT]):
         """Take away every place that waits for a system; who takes one after that gets a new one."""
         while self._free:
             self._free.pop().close()
-
-
-def _end(worker: Reusable) -> None:
-    """End a worker whose last words nobody wants to hear."""
-    worker.hand_to(lambda *_: None)
-    worker.send(signal.SIGKILL)
-    worker.stop(_ENDED_WITHIN_S)
 
 
 def _new_secret() -> str:

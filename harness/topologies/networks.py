@@ -23,6 +23,8 @@ class NetworkBerth(Berth[Container]):
         gateway: the address of this machine on it.
     """
 
+    kills = True  # a container takes long to end when it is asked to
+
     def __init__(self, client: Any, labels: Mapping[str, str], folder: Path) -> None:
         super().__init__(folder)
         self.storage.chmod(0o777)  # the dispatcher is another user
