@@ -43,6 +43,11 @@ class WorkersAreUsedAgain:
         effects = journals.effects(second.journal.observations)
         assert [each.job_id for each in effects] == [second.jobs[0].job_id]
         assert job.job_id not in str(second.journal.observations)
+        told = [
+            [o.text for o in each.journal.observations if "ready on" in o.text] for each in (first, second)
+        ]
+        assert not any("before" in text for text in told[0])
+        assert any(text.endswith("; it served 1 scenario(s) before this one") for text in told[1])
 
     @pytest.mark.parametrize(
         "spoil",

@@ -90,6 +90,7 @@ class Berth(Generic[WorkerT]):
             self._said_unasked = True
 
         self._said_unasked = False
+        worker.served += 1
         worker.hand_to(unasked)
         self._waiting = worker
         return True

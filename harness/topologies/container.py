@@ -41,12 +41,14 @@ class Container:
     Attributes:
         on_line: gets what it writes; may be changed while nothing is unread.
         status: its exit status, or minus the number of the signal that ended it; None while it runs.
+        served: how many systems it has served before the one that it is part of now.
         out_of_memory: whether the kernel ended it, or a process in it, at its memory limit.
     """
 
     def __init__(self, made: Any, port: int, on_line: Callable[[str, str, str], None]) -> None:
         self.made = made
         self.status: int | None = None
+        self.served = 0
         self.out_of_memory = False
         self._port = port
         self.on_line = on_line

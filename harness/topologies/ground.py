@@ -67,9 +67,11 @@ class Running(Protocol):
 
     Attributes:
         status: its exit status, or minus the number of the signal that ended it; None while it runs.
+        served: how many systems it has served before the one that it is part of now.
     """
 
     status: int | None
+    served: int
 
     @property
     def pid(self) -> int:

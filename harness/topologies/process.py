@@ -31,7 +31,7 @@ _PACKET = 1 << 20
 class Process:
     """A running process: its id, its output streams, and, once it has ended, its exit status.
 
-    What it writes goes line by line to ``on_line(stream_name, line)``.
+    What it writes goes line by line to ``on_line(stream_name, line)``. ``served`` is as in ``Running``.
     ``status`` is the exit code, or minus the number of the signal that ended it, as in ``subprocess``.
     """
 
@@ -40,6 +40,7 @@ class Process:
     _on_line: Callable[[str, str], None]
     _launcher: Launcher
     streams: Sequence[Stream] = ()
+    served: int = 0
     _port: str = ""
     _ended: threading.Event = field(default_factory=threading.Event)
     status: int | None = None

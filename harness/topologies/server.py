@@ -255,7 +255,8 @@ class Server(Child):
             raise self._failed(
                 f"it was not ready within {self._profile.start.ready_s:g} s (seen last: {last_seen})"
             ) from None
-        self._journal.record(self.role, "process", f"ready on {self.url}, pid {process.pid}")
+        before = f"; it served {process.served} scenario(s) before this one" if process.served else ""
+        self._journal.record(self.role, "process", f"ready on {self.url}, pid {process.pid}{before}")
 
     def look_again(self) -> None:
         """Find out where it serves now: who was taken off a network and put back may have another port."""
