@@ -19,7 +19,6 @@ from reference_impl.effect import Effects, End, Outcome
 from reference_impl.job import Job, Route
 from reference_impl.shutdown import Shutdown
 from reference_impl.store import Claim
-from reference_impl.tests.conftest import write_episode
 from reference_impl.tests.processes import manifests, wait_until
 from reference_impl.tests.stores import found
 
@@ -215,55 +214,6 @@ def test_who_was_overtaken_cannot_end_the_job_as_failed(
         real = Media.assemble
         slow.setattr(Media, "assemble", lambda *a: be_overtaken() if a[2] == 1 else real(*a))
         assert effects().perform(JOB, Route.INLINE, wait_s=0) == Outcome(End.NOT_DONE, reason="lease-lost")
-
-
-@pytest.mark.parametrize("missing", [1, 2, 7], ids="{}-bytes".format)
-def test_a_segment_that_was_cut_off_is_not_taken_for_a_whole_one(
-    effects: Callable[..., Effects], media: Path, missing: int
-) -> None:
-    """Where half a frame is missing, all that is joined behind it would be noise."""
-    path = media / "episodes/ep1/segments/00.wav"
-    path.write_bytes(path.read_bytes()[:-missing])
-
-    outcome = effects().perform(JOB, Route.INLINE, wait_s=0)
-
-    assert (outcome.end, outcome.reason) == (End.FAILED, "unusable-input")
-    assert f"00.wav is cut off: {missing} of " in outcome.detail
-    assert not list(media.glob("**/*.tmp"))
-
-
-@pytest.mark.parametrize(
-    ("more", "end"), [(b"", End.DONE), (b"\0", End.FAILED)], ids=["whole", "half-a-frame"]
-)
-def test_who_writes_to_a_pipe_does_not_know_how_long_a_segment_will_be(
-    effects: Callable[..., Effects], media: Path, more: bytes, end: End
-) -> None:
-    path = media / "episodes/ep1/segments/00.wav"
-    content = bytearray(path.read_bytes() + more)
-    for at in (4, content.index(b"data") + 4):  # how long the file is, and how long the samples
-        content[at : at + 4] = b"\xff" * 4
-    path.write_bytes(content)
-
-    outcome = effects().perform(JOB, Route.INLINE, wait_s=0)
-
-    assert outcome.end is end, outcome
-    assert outcome.detail == ("" if end is End.DONE else "00.wav ends in the middle of a frame")
-
-
-def test_segments_of_different_formats_are_named(media: Path) -> None:
-    with wave.open(str(media / "episodes/ep1/segments/01.wav"), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(b"\0" * 8)
-    with pytest.raises(UnusableInput, match=r"01\.wav is .*channels=2.*, not .*channels=1.* like 00\.wav"):
-        Media(media).assemble(JOB, 1, lambda: None)
-
-
-def test_no_segments_are_unusable(tmp_path: Path) -> None:
-    write_episode(tmp_path, "empty", segments=0)
-    with pytest.raises(UnusableInput, match="no segments"):
-        Media(tmp_path).assemble(Job("j", "empty", "c"), 1, lambda: None)
 
 
 def test_a_bug_gives_the_job_back(effects: Callable[..., Effects], monkeypatch: pytest.MonkeyPatch) -> None:
