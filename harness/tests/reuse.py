@@ -74,13 +74,14 @@ class WorkersAreUsedAgain:
 
     def test_another_environment_needs_another_worker(self, systems: Systems) -> None:
         first = systems()
-        pid = worker_of(first).pid
+        worker = worker_of(first)
         first.assemble().settle()
         first.stop(satisfied=True)
         second = systems()
         second.config.slow_assembly(0.2)
 
-        assert worker_of(second).pid != pid
+        assert worker_of(second).pid != worker.pid
+        assert not worker.running, "nobody would use it again"
 
     def test_two_systems_at_once_share_nothing(self, systems: Systems) -> None:
         first, second = systems(), systems()

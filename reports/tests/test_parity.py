@@ -190,6 +190,14 @@ def test_what_a_kill_does_not_explain_is_named(tmp_path: Path, facts: list[Fact]
     assert any(line.startswith("PROD-X-01: job 1: api: ") for line in found), found
 
 
+def test_of_a_life_that_began_in_another_way_all_is_shown(tmp_path: Path) -> None:
+    one = run(tmp_path / "a", [*KILLED, *AGAIN])
+    other = run(tmp_path / "b", [*KILLED[:2], event(TRYING), event(CHECKED), KILLED[3], *AGAIN])
+    (line,) = (line for line in differences(one, other) if ": api: " in line)
+    assert TRYING in line
+    assert CHECKED in line
+
+
 REFUSED = "ConnectionRefusedError: [Errno 111] Connect call failed ('127.0.0.1', 8080)"
 GAVE_BACK = (request(1, by_cloud_tasks=True), START, reply(503, id_=1))
 DONE_THEN = (
