@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ case $1 in
 esac
 """
 _DOCKERD = """
-trap 'echo stopped >>"$HERE/told"; rm "$HERE/up"; exit 0' TERM
+trap 'echo stopped >>"$HERE/told"; rm -f "$HERE/up"; exit 0' TERM
 echo $$ >"$HERE/pid"
 touch "$HERE/up"
-while :; do sleep 0.05; done
+while [ -e "$HERE/up" ]; do sleep 0.05; done
 """
 _ENDS_AT_ONCE = "echo no cgroups here >&2; exit 1"
 _NEVER_ANSWERS = 'echo $$ >"$HERE/pid"; echo no cgroups here; exec sleep 600'
@@ -36,6 +37,7 @@ class Machine:
     """A folder of stand-ins, before all other programs."""
 
     folder: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def has(self, name: str, program: str) -> None:
         """Put a program there."""
@@ -51,7 +53,7 @@ class Machine:
             "CONTAINER_ENGINE_LOG": str(self.folder / "log"),
             "CONTAINER_ENGINE_WITHIN_S": os.environ.get("CONTAINER_ENGINE_WITHIN_S", "60"),
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [ROOT / "scripts/container-engine", *command],
             env=environment,
             stdout=subprocess.PIPE,
@@ -59,6 +61,16 @@ class Machine:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
+
+    def clear(self) -> None:
+        """End what a test that failed has left: it would be found by tests that have nothing to do with it."""
+        (self.folder / "up").unlink(missing_ok=True)
+        for process in self.started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
     def run(self, *command: str) -> tuple[int, str, str]:
         """Run the script; its status and what it wrote. Returns only when nobody holds its output any more."""
@@ -78,13 +90,14 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> Iterator[Machine]:
     """One on which Docker is installed and does not run; who asks is root."""
     made = Machine(tmp_path)
     made.has("docker", _DOCKER)
     made.has("dockerd", _DOCKERD)
     made.has("id", "echo 0")
-    return made
+    yield made
+    made.clear()
 
 
 @pytest.mark.parametrize("status", [0, 3])
@@ -142,16 +155,27 @@ def test_who_is_interrupted_stops_the_engine_too(
 def test_who_is_told_to_end_while_the_command_starts_ends_it(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal comes when the command runs and the script does not know yet which process it is."""
-    at_that_line = machine.folder / "at-that-line"
-    at_that_line.write_text(
-        """trap '[ "$BASH_COMMAND" != "command=\\$!" ] || kill -TERM $$' DEBUG\n""", "utf-8"
+    """The script does not know yet which process it is, and that process has still the traps of the script."""
+    here = machine.folder
+    machine.has(
+        "env",
+        f"""
+        trap 'touch "$HERE/lost"' TERM; touch "$HERE/starts"; sleep 0.3; trap - TERM  # as on a busy machine
+        exec {shutil.which("env")} "$@"
+        """,
     )
-    monkeypatch.setenv("BASH_ENV", str(at_that_line))
+    (here / "at-that-line").write_text(
+        f"""trap '[ "$BASH_COMMAND" != "starting=\\$!" ] || {{
+            until [ -e {here}/starts ]; do sleep 0.01; done; kill -TERM $$; }}' DEBUG
+        """,
+        "utf-8",
+    )
+    monkeypatch.setenv("BASH_ENV", str(here / "at-that-line"))
 
     process = machine.start("sleep", "600")
 
     process.communicate(timeout=60)  # would not return while the command runs, which has our pipe
+    assert not (here / "lost").exists()
     assert process.returncode == 128 + signal.SIGTERM
     assert machine.was_stopped
 
