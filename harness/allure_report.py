@@ -19,8 +19,11 @@ _TYPES = {".json": "JSON", ".jsonl": "JSON"}
 
 
 def _allure() -> Any:
-    """The module, if the run writes Allure results; importing it costs more than most scenarios."""
-    return sys.modules.get("allure")
+    """The module, if the run writes Allure results: its plugin imports it in any case."""
+    allure, commons = sys.modules.get("allure"), sys.modules.get("allure_commons")
+    if allure is None or commons is None or not commons.plugin_manager.hook.report_result.get_hookimpls():
+        return None
+    return allure
 
 
 def label(

@@ -60,3 +60,29 @@ def test_a_scenario_says_in_allure_what_it_proved(project: Project) -> None:
     (figure,) = scenario["figures"]
     assert (figure["name"], figure["unit"], figure["at_most"]) == ("answer", "s", 5)
     assert 0 < figure["value"] < 5
+
+
+def test_without_a_folder_nothing_is_drawn_for_allure(project: Project) -> None:
+    """To draw costs more than a scenario does besides, and loads all that writes reports into every test process."""
+    project.write(
+        "test_plain.py",
+        """
+        import sys
+
+        @scenario("ALLURE-02", requires=["PROD-01"])
+        def test_first(prod: System) -> None:
+            '''One job goes through.'''
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+
+        @scenario("ALLURE-03", requires=["PROD-01"])
+        def test_second(prod: System) -> None:
+            '''After it, what draws is not loaded, although Allure is.'''
+            assert "allure" in sys.modules
+            assert "reports" not in sys.modules
+            prod.assemble().settle().must_take(Route.CLOUD_TASKS)
+        """,
+    )
+
+    code, output = project.run("-n1")
+
+    assert (code, project.verdicts()) == (0, {"ALLURE-02": "PASS", "ALLURE-03": "PASS"}), output
