@@ -93,8 +93,7 @@ def _faults_of(item: pytest.Item) -> list[Fault]:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What is loaded now stays to the end: the garbage collector need not look through it again and again."""
     if only_scenarios(session.config):
-        gc.collect()
-        gc.freeze()
+        gc.freeze()  # what is garbage now as well: to look for it takes longer than a scenario
 
 
 @pytest.hookimpl(trylast=True)

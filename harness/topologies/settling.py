@@ -133,7 +133,9 @@ def settle(
     ended = False
     enough = _LOOKS if end_event else max(_LOOKS, math.ceil(quiet_s / between_looks_s))
     while True:
-        scanner.scan()
+        # What says that it has ended says before that what it does: in between, to look for effects is in vain.
+        if not end_event or ended or stuck.passed or len(journal) != last_length:
+            scanner.scan()
         outside, inside = moving(), ""
         length = len(journal)
         moved = bool(outside) or length != last_length
