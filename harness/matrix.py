@@ -91,17 +91,17 @@ class Cells:
 
 def outcomes(mode: Mode) -> list[Cells]:
     """The first rule's cells in which no answer is lost, by what Cloud Tasks does."""
-    return [Cells(name, partial(_group, mode, f"certain {name}")) for name in _OUTCOMES[mode]]
+    return [Cells(name, partial(_certain, mode, name)) for name in _OUTCOMES[mode]]
 
 
 def lost_answers(mode: Mode) -> list[Cells]:
     """The first rule's cells in which an answer is lost, by whose it is: they ask for an idempotent dispatcher."""
-    return [Cells(name, partial(_group, mode, f"lost {name}")) for name in _LOST[mode]]
+    return [Cells(name, partial(_lost, mode, name)) for name in _LOST[mode]]
 
 
 def configurations(mode: Mode) -> list[Cells]:
     """The second rule's cells that are not the first's, by the dimension that differs first."""
-    return [Cells(name, partial(_group, mode, f"two {name}")) for name in _CONFIGURATION[:-1]]
+    return [Cells(name, partial(_two, mode, name)) for name in _CONFIGURATION[:-1]]
 
 
 def strict() -> list[Cells]:
@@ -132,23 +132,33 @@ def _written_out(line: str) -> list[str]:
     return [f"{dimension}={name}" for name in classes.split()]
 
 
-def _group(mode: Mode, name: str) -> Sequence[Cell]:
-    return _groups(mode).get(name, ())
+def _certain(mode: Mode, outcome: str) -> Sequence[Cell]:
+    return tuple(at for at in _first(mode) if at.cloud_tasks == outcome and not decide(at).doubtful)
+
+
+def _lost(mode: Mode, whose: str) -> Sequence[Cell]:
+    return tuple(at for at in _first(mode) if _whose_answer_is_lost(at) == whose and decide(at).doubtful)
+
+
+def _two(mode: Mode, differing: str) -> Sequence[Cell]:
+    return _second(mode).get(differing, ())
 
 
 @functools.cache
-def _groups(mode: Mode) -> Mapping[str, Sequence[Cell]]:
-    """Every cell of both rules, by the name of its group."""
+def _first(mode: Mode) -> tuple[Cell, ...]:
+    """The first rule's cells. What the table says of them is asked for one group at a time: it takes longest."""
+    return tuple(_with_every_outcome(mode))
+
+
+@functools.cache
+def _second(mode: Mode) -> Mapping[str, Sequence[Cell]]:
+    """The second rule's cells that are not the first's, by the dimension that differs first."""
     groups: dict[str, list[Cell]] = {}
-    first = _with_every_outcome(mode)
-    for at in first:
-        kind = f"lost {_whose_answer_is_lost(at)}" if decide(at).doubtful else f"certain {at.cloud_tasks}"
-        groups.setdefault(kind, []).append(at)
-    known = set(first)
+    known = set(_first(mode))
     for differing, at in _with_two_differences(mode):
         if at not in known:
             known.add(at)
-            groups.setdefault(f"two {differing}", []).append(at)
+            groups.setdefault(differing, []).append(at)
     return groups
 
 
@@ -164,15 +174,13 @@ def _not_guessed(name: str) -> Sequence[Cell]:
     return tuple(at for at in cells if not decide(at).doubtful)
 
 
-def _with_every_outcome(mode: Mode) -> tuple[Cell, ...]:
+def _with_every_outcome(mode: Mode) -> Iterator[Cell]:
     healthy = _HEALTHY[mode]
     singles = (replace(healthy, **{d: c}) for d in _CONFIGURATION for c in _meanings(mode, d))
     configurations = dict.fromkeys(itertools.chain([healthy], singles))
-    return tuple(
-        replace(configuration, cloud_tasks=queue, worker=worker)
-        for queue, worker, configuration in itertools.product(_OUTCOMES[mode], WORKER, configurations)
-        if configuration == healthy or worker not in _ONE_OF_A_KIND
-    )
+    for queue, worker, configuration in itertools.product(_OUTCOMES[mode], WORKER, configurations):
+        if configuration == healthy or worker not in _ONE_OF_A_KIND:
+            yield replace(configuration, cloud_tasks=queue, worker=worker)
 
 
 def _with_two_differences(mode: Mode) -> Iterator[tuple[str, Cell]]:
