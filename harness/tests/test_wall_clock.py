@@ -45,6 +45,26 @@ def test_the_wall_clock_is_another_and_steps_while_the_monotonic_one_goes_on(tmp
         child.stdin.close()
 
 
+def test_the_library_may_be_known_by_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the virtual environment is a symbolic link, for example."""
+    (tmp_path / "linked.so").symlink_to(wall_clock._library().resolve())
+    monkeypatch.setattr(wall_clock, "_library", lambda: tmp_path / "linked.so")
+    clock = WallClock(tmp_path / "clock", 3600.0)
+    with subprocess.Popen(
+        [sys.executable, "-c", _SHOW],
+        env={**os.environ, **clock.environment()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+        assert child.stdout.readline(), "it runs"
+        clock.check(child.pid)
+        child.stdin.close()
+
+
 def test_a_process_whose_clock_is_right_shows_nothing(tmp_path: Path) -> None:
     with pytest.raises(Inconclusive, match="was not loaded into process"):
         WallClock(tmp_path / "clock", 0.0).check(os.getpid())

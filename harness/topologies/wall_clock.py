@@ -59,7 +59,7 @@ class WallClock:
             with contextlib.suppress(OSError):
                 (_SHARED_MEMORY / name).unlink()
         try:
-            loaded = str(library) in Path(f"/proc/{pid}/maps").read_text("utf-8")
+            loaded = str(library.resolve()) in Path(f"/proc/{pid}/maps").read_text("utf-8")
         except OSError:
             loaded = False
         if not loaded:
