@@ -9,6 +9,8 @@ from __future__ import annotations
 import gc
 import math
 import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,7 @@ AT_ONCE = {"processes": 4, "containers": 1.5}
 MANY = 16
 """More processes than that only where there are more processors: each takes a second before its first scenario."""
 _EARLY = 0.8
-"""Within which part of all scenarios those that wait begin: who waits at the end waits alone."""
+"""Within which part of all scenarios those that take longer begin: who is late at the end is late alone."""
 
 
 @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -52,19 +54,21 @@ def only_scenarios(config: pytest.Config) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """First what lasts longest; then some of every file in turn, so that at any time some wait and some compute.
 
-    In a file, and for those that wait, the order stays. Among other tests, which may share what is made for their file,
-    the scenarios that wait come first and the rest stays in its order.
+    What waits and what decides thousands of cells begins early. In the rest of a file, the cases of a table, which are
+    many and quick, come last; else the order stays. Among other tests, which may share what is made for their file, the
+    scenarios that wait come first and the rest stays in its order.
     """
     if not only_scenarios(config):
         items.sort(key=lambda item: not _waits(item))
         return
-    groups: dict[tuple[object, bool], list[pytest.Item]] = {}
-    for item in items:
-        waits = _waits(item)
-        groups.setdefault(("" if waits else item.path, waits), []).append(item)
+    groups: dict[str | Path, list[pytest.Item]] = {}
+    cases = Counter(map(_table, items))
+    for item in sorted(items, key=lambda item: cases[_table(item)]):
+        kind = "waits" if _waits(item) else "decides" if _decides(item) else item.path
+        groups.setdefault(kind, []).append(item)
     place: dict[pytest.Item, float] = {}
-    for (_, waits), group in groups.items():
-        part = _EARLY if waits else 1.0
+    for kind, group in groups.items():
+        part = _EARLY if isinstance(kind, str) else 1.0
         place |= {item: part * (number + 0.5) / len(group) for number, item in enumerate(group)}
     place |= {item: 0.0 for item in items if _lasts(item)}
     items.sort(key=place.__getitem__)
@@ -76,6 +80,16 @@ def _waits(item: pytest.Item) -> bool:
         return False
     hangs = any(fault.observed is Observed.TIMEOUT for fault in _faults_of(item))
     return hangs or item.nodeid.startswith(f"{SCENARIOS}once/")
+
+
+def _table(item: pytest.Item) -> str:
+    """What the cases of one test have in common."""
+    return item.nodeid.partition("[")[0]
+
+
+def _decides(item: pytest.Item) -> bool:
+    """Whether it is about many decisions, in process."""
+    return "decisions" in getattr(item, "fixturenames", ())
 
 
 def _lasts(item: pytest.Item) -> bool:

@@ -95,19 +95,39 @@ def test_what_lasts_comes_first_and_then_some_of_every_file(project: Project) ->
     assert collected(project) == [
         "test_c_many",
         "test_c_a_clock[worker-clock-ahead]",
+        "test_b_none",
+        "test_a_none",
+        "test_d_none",
         "test_b_a_fault[worker-503]",
         "test_b_a_fault[worker-hangs]",
         "test_a_a_fault[worker-503]",
         "test_d_a_fault[worker-503]",
         "test_b_a_fault[worker-resets]",
-        "test_b_none",
-        "test_a_a_fault[worker-resets]",
-        "test_d_a_fault[worker-resets]",
         "test_a_a_fault[worker-hangs]",
         "test_d_a_fault[worker-hangs]",
-        "test_a_none",
-        "test_d_none",
+        "test_a_a_fault[worker-resets]",
+        "test_d_a_fault[worker-resets]",
     ]
+
+
+def test_what_decides_very_often_is_not_among_the_last(project: Project) -> None:
+    project.write(
+        "test_e.py",
+        """
+        @scenario("PACE-05", requires=["PROD-05"])
+        def test_plain(prod: System) -> None:
+            '''One job.'''
+
+
+        @scenario("PACE-06", requires=["PROD-05"])
+        def test_cells(decisions: object) -> None:
+            '''Thousands.'''
+        """,
+    )
+
+    _, output = project.run("--collect-only")
+
+    assert output.index("test_cells") < output.index("test_plain")
 
 
 def test_among_other_tests_what_waits_comes_first_and_the_rest_stays_in_its_order(project: Project) -> None:
@@ -137,16 +157,12 @@ def test_scenarios_alone_are_dealt_out_one_by_one(
 
 def test_what_is_loaded_is_not_looked_through_again(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr(
-        pace,
-        "gc",
-        SimpleNamespace(collect=lambda: done.append("collect"), freeze=lambda: done.append("freeze")),
-    )
+    monkeypatch.setattr(pace, "gc", SimpleNamespace(freeze=lambda: done.append("freeze")))
     for arguments in (["harness"], ["scenarios/prod"]):
         session = SimpleNamespace(config=told(*arguments))
         pace.pytest_collection_finish(cast("Any", session))
 
-    assert done == ["collect", "freeze"]
+    assert done == ["freeze"]
 
 
 @pytest.mark.parametrize(
