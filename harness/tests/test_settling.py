@@ -6,9 +6,11 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from harness.clock import Deadline
 from harness.errors import Inconclusive, Violation
 from harness.journal import Journal
 from harness.model import Job
@@ -52,6 +54,81 @@ def run(
 def effect_fields() -> dict[str, str]:
     names = ("audio", "checksum", "claimed_checksum", "role")
     return {"job_id": JOB.job_id, "episode_id": JOB.episode_id, **dict.fromkeys(names, "x")}
+
+
+class Looking:
+    """Finds one effect, from the look after the given one on."""
+
+    def __init__(self, journal: Journal, appears_at: int, happens: dict[int, str]) -> None:
+        self.journal, self.appears_at, self.happens = journal, appears_at, happens
+        self.looks, self.found = 0, False
+
+    def pause(self, _: float) -> None:
+        """Instead of waiting: the next look comes, and before it happens what happens."""
+        self.looks += 1
+        event = self.happens.get(self.looks)
+        if event is not None:
+            self.journal.record(
+                "api", "log", event, event=event, data={"job_id": JOB.job_id}, form="logfmt", problem=""
+            )
+
+    def scan(self) -> None:
+        if self.looks >= self.appears_at and not self.found:
+            self.found = True
+            self.journal.record("storage", "effect", "assembled", **effect_fields())
+
+
+@pytest.mark.parametrize(
+    ("end_event", "appears_at", "happens", "stuck_after_s", "order"),
+    [
+        ("", 6, {}, 60.0, ["assembled"]),
+        ("ends", 6, {4: "ends"}, 60.0, ["ends", "assembled"]),
+        ("ends", 6, {5: "works", 9: "ends"}, 60.0, ["works", "ends", "assembled"]),
+        ("ends", 6, {6: "works", 12: "ends"}, 60.0, ["works", "assembled", "ends"]),
+        ("ends", 6, {}, 0.0, ["assembled"]),
+    ],
+    ids=["no-event-says-so", "after-the-event", "seen-with-the-event", "with-a-line", "never-ends"],
+)
+def test_an_effect_is_seen_soon_enough(
+    monkeypatch: pytest.MonkeyPatch,
+    end_event: str,
+    appears_at: int,
+    happens: dict[int, str],
+    stuck_after_s: float,
+    order: list[str],
+) -> None:
+    """Between two lines of a dispatcher that logs the end of its jobs, nobody looks; else it is found at once."""
+    journal = Journal()
+    looking = Looking(journal, appears_at, happens)
+    monkeypatch.setattr(settling, "pause", looking.pause)
+    if not stuck_after_s:
+        monkeypatch.setattr(settling, "Deadline", after_eight_looks(looking))
+
+    settle(
+        journal=journal,
+        scanner=cast("EffectScanner", looking),
+        end_event=end_event,
+        jobs=(JOB,),
+        processes=(),
+        moving=str,
+        hanging=str,
+        within_s=30.0,
+        stuck_after_s=stuck_after_s,
+        quiet_s=0.01,
+    )
+
+    assert [o.text for o in journal.observations] == order
+
+
+def after_eight_looks(looking: Looking) -> Callable[[float], object]:
+    """Deadlines of no time at all that pass after eight looks, and others as they are."""
+
+    class Later:
+        @property
+        def passed(self) -> bool:
+            return looking.looks >= 8
+
+    return lambda seconds: Deadline(seconds) if seconds else Later()
 
 
 def test_a_caller_that_hangs_keeps_an_ended_job_from_being_judged(tmp_path: Path) -> None:
