@@ -54,16 +54,21 @@ def only_scenarios(config: pytest.Config) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """First what lasts longest; then some of every file in turn, so that at any time some wait and some compute.
 
-    What waits and what decides thousands of cells begins early. In the rest of a file, the cases of a table, which are
-    many and quick, come last; else the order stays. Among other tests, which may share what is made for their file, the
-    scenarios that wait come first and the rest stays in its order.
+    What waits and what decides thousands of cells begins early. In a file, and for those that wait, the order stays,
+    unless several processes share them: then the cases of a table, which are many and quick, come last. Among other
+    tests, which may share what is made for their file, the scenarios that wait come first and the rest stays in its
+    order.
     """
     if not only_scenarios(config):
         items.sort(key=lambda item: not _waits(item))
         return
+    if hasattr(
+        config, "workerinput"
+    ):  # a process of pytest-xdist; a person who looks at one keeps the order of the file
+        cases = Counter(map(_table, items))
+        items.sort(key=lambda item: cases[_table(item)])
     groups: dict[str | Path, list[pytest.Item]] = {}
-    cases = Counter(map(_table, items))
-    for item in sorted(items, key=lambda item: cases[_table(item)]):
+    for item in items:
         kind = "waits" if _waits(item) else "decides" if _decides(item) else item.path
         groups.setdefault(kind, []).append(item)
     place: dict[pytest.Item, float] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -95,18 +96,32 @@ def test_what_lasts_comes_first_and_then_some_of_every_file(project: Project) ->
     assert collected(project) == [
         "test_c_many",
         "test_c_a_clock[worker-clock-ahead]",
-        "test_b_none",
-        "test_a_none",
-        "test_d_none",
         "test_b_a_fault[worker-503]",
         "test_b_a_fault[worker-hangs]",
         "test_a_a_fault[worker-503]",
         "test_d_a_fault[worker-503]",
         "test_b_a_fault[worker-resets]",
-        "test_a_a_fault[worker-hangs]",
-        "test_d_a_fault[worker-hangs]",
+        "test_b_none",
         "test_a_a_fault[worker-resets]",
         "test_d_a_fault[worker-resets]",
+        "test_a_a_fault[worker-hangs]",
+        "test_d_a_fault[worker-hangs]",
+        "test_a_none",
+        "test_d_none",
+    ]
+
+
+def test_where_processes_share_them_the_cases_of_a_table_come_last(project: Project) -> None:
+    project.write("test_a.py", SUITE)
+
+    _, output = project.run("-n1", "-vv", "--tb=no")
+
+    done = re.findall(r"^\[gw0\].* \S+\.py::(\S+)", output, re.MULTILINE)
+    assert done == [
+        "test_none",
+        "test_a_fault[worker-hangs]",
+        "test_a_fault[worker-503]",
+        "test_a_fault[worker-resets]",
     ]
 
 
