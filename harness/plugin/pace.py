@@ -62,9 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not only_scenarios(config):
         items.sort(key=lambda item: not _waits(item))
         return
-    if hasattr(
-        config, "workerinput"
-    ):  # a process of pytest-xdist; a person who looks at one keeps the order of the file
+    # A process of pytest-xdist; a person who looks at one process alone keeps the order of the file.
+    if hasattr(config, "workerinput"):
         cases = Counter(map(_table, items))
         items.sort(key=lambda item: cases[_table(item)])
     groups: dict[str | Path, list[pytest.Item]] = {}
