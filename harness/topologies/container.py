@@ -245,13 +245,9 @@ class Container:
         """
         bound = "unlimited" if limit_bytes is None else str(limit_bytes)
         owner = Path(f"/proc/{self._pid}").stat()
-        subprocess.run(
-            ["prlimit", f"--pid={self._pid}", f"--fsize={bound}:"],  # noqa: S607 - of util-linux, wherever that is
-            user=owner.st_uid,
-            group=owner.st_gid,
-            extra_groups=[],
-            check=True,
-        )
+        # Not with user=…: for that Python forks, and what gRPC does in a forked child has crashed it.
+        become = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
+        subprocess.run([*become, "prlimit", f"--pid={self._pid}", f"--fsize={bound}:"], check=True)
 
     def hang_up_log(self) -> None:
         """Not here: see ``Containers.lacks``."""
