@@ -26,10 +26,8 @@ _SIGNALS = {
     Means.SIGSTOP: signal.SIGSTOP,
 }
 _OVER_WITH_THE_PROCESS = {*_SIGNALS, Means.MEMORY}
-# At the worker, an episode does not fit while its own small files still do. At the API nothing fits any more.
-_FULL_AT_BYTES = {Party.WORKER: 1_000_000, Party.API: 1}
-FILLS_THE_DISK_S = 2 * _FULL_AT_BYTES[Party.WORKER] / 16_000
-"""Seconds of audio, of 16,000 bytes each, that do not fit on a full disk."""
+_ROOM_BYTES = 1_000_000
+_AUDIO_BYTES_A_SECOND = 16_000
 _ANSWERS_WITHIN_S = 5.0
 _DIES_WITHIN_S = 5.0
 _PROXY_VARIABLES = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
@@ -69,6 +67,7 @@ class Afflictions:
         self._in_force: list[Fault] = []
         self._waiting: list[_Trigger] = []
         self._clocks: dict[Party, WallClock] = {}
+        self._full_at_bytes: dict[Party, int] = {}
         self._proxy: socket.socket | None = None
         self.darkness = Darkness(journal)
         self.mute = False
@@ -89,6 +88,8 @@ class Afflictions:
             self._clocks[fault.strikes] = WallClock(
                 self._folder / f"clock-of-{fault.strikes}", 0.0 if fault.point else fault.clock_s
             )
+        if fault.means is Means.FULL_DISK:
+            self._full_at_bytes[fault.strikes] = self._bound(fault.strikes)
         self._ground.prepare(fault)
         if fault.point is not None:
             trigger = _Trigger(fault, fault.point, lambda: self._strike_at_point(fault))
@@ -131,9 +132,11 @@ class Afflictions:
         return any(fault.means is means and fault.strikes is party for fault in self._in_force)
 
     @property
-    def disk_full(self) -> bool:
-        """Whether an assembly has to be large to meet the end of the disk."""
-        return self.suffers(Means.FULL_DISK, Party.WORKER)
+    def episode_length_s(self) -> float:
+        """Seconds of audio that an episode has to have at least: so many that it does not fit on a full disk."""
+        if not self.suffers(Means.FULL_DISK, Party.WORKER):
+            return 0.0
+        return (self._full_at_bytes[Party.WORKER] + _ROOM_BYTES) / _AUDIO_BYTES_A_SECOND
 
     def cold(self, party: Party) -> bool:
         """Whether a process has to be started afresh, because its loader or its imports are part of the fault."""
@@ -178,7 +181,7 @@ class Afflictions:
             case Means.SIGSTOP:
                 server.signal(signal.SIGSTOP)
             case Means.FULL_DISK:
-                server.limit_files(_FULL_AT_BYTES[fault.strikes])
+                server.limit_files(self._full_at_bytes[fault.strikes])
             case Means.CLOSED_LOG:
                 server.hang_up_log()
                 self.mute = self.mute or fault.strikes is Party.API
@@ -188,6 +191,20 @@ class Afflictions:
                 self._clocks[fault.strikes].set(fault.clock_s)
             case _:
                 pass  # is in how the process is started
+
+    def _bound(self, party: Party) -> int:
+        """How large a file may become on the party's full disk.
+
+        At the API nothing fits any more. At the worker an episode does not, while its small files do, and what it
+        appends to files that are there: the log of a database that earlier jobs were in may be of any size.
+        """
+        if party is Party.API:
+            return 1
+        sizes = [0]
+        for path in self._ground.storage.rglob("*"):
+            with contextlib.suppress(FileNotFoundError):  # a temporary file of somebody who is at work
+                sizes.append(path.stat().st_size)
+        return max(sizes) + _ROOM_BYTES
 
     def _strike_at_point(self, fault: Fault) -> None:
         """Strike in whatever thread records the point, and wait until it has taken effect.

@@ -19,7 +19,7 @@ from harness.outcome import Answer, Outcome, Setup
 from harness.profile import Profile, Program
 from harness.topologies import cell as cells
 from harness.topologies import crowd, redirect, told
-from harness.topologies.afflictions import FILLS_THE_DISK_S, Afflictions
+from harness.topologies.afflictions import Afflictions
 from harness.topologies.asking import Asking
 from harness.topologies.configuration import LOCATION, PROJECT, QUEUE, Configuration
 from harness.topologies.crowd import Crowd
@@ -200,7 +200,7 @@ class System(Asking, Waits):
         self._worker.check_alive()
 
     def _episode_length_s(self) -> float:
-        return FILLS_THE_DISK_S if self._afflictions.disk_full else 0.0
+        return self._afflictions.episode_length_s
 
     def restart(self) -> None:
         """Stop the API, and start what is not running, with the configuration as it is now."""
