@@ -7,6 +7,7 @@ pytest_plugins = [
     "harness.plugin.fixtures",
     "harness.plugin.matrix",
     "harness.plugin.pace",
+    "harness.plugin.forking",
     "harness.plugin.verdicts",
     "harness.plugin.session",
     "harness.plugin.serving",
