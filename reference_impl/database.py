@@ -50,6 +50,9 @@ _SESSION = {
     "tcp_keepalives_interval": 5,
     "tcp_keepalives_count": 3,
 }
+# Three processes, such as two APIs and a worker, fit into PostgreSQL's usual hundred connections, of which three are
+# kept for administrators. More threads wait for one another: no transaction lasts.
+_POSTGRESQL_POOL = {"pool_size": 16, "max_overflow": 16}
 _SCHEMA_LOCK = 7_264_011  # any number that other programs in the same database are unlikely to use
 
 metadata = MetaData()
@@ -98,7 +101,8 @@ def open_database(url: str) -> Engine:
 def _open_postgresql(address: URL) -> Engine:
     """Every wait has an end: for a connection, for a lock, for a server that is cut off from us or we from it."""
     limits = {name: value for name, value in _LIBPQ.items() if name not in address.query}
-    engine = create_engine(address, pool_pre_ping=True, connect_args=limits, **_ENGINE_OPTIONS)
+    options = _ENGINE_OPTIONS | _POSTGRESQL_POOL
+    engine = create_engine(address, pool_pre_ping=True, connect_args=limits, **options)
 
     @event.listens_for(engine, "connect")
     def _limit(connection: Any, _: object) -> None:

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from google.auth import crypt, jwt
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from reference_impl import database
 from reference_impl.assembly import Media
@@ -22,6 +24,7 @@ from reference_impl.effect import Effects
 from reference_impl.job import Job, Route
 from reference_impl.settings import API_BOUND_S
 from reference_impl.shutdown import Shutdown
+from reference_impl.store import Store
 from reference_impl.tests.conftest import SECRET
 from reference_impl.tests.processes import (
     API,
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from reference_impl.store import Store
     from reference_impl.tests.postgres import Postgres
     from reference_impl.tests.stubs import Identity
 
@@ -108,6 +110,24 @@ def test_a_locked_table_is_not_waited_for_for_ever(
         assert time.monotonic() - began < 5
     lock.dispose()
     assert store.claim("j1", "inline")
+
+
+def test_three_processes_fit_into_the_connections_that_postgresql_usually_has(postgres: Postgres) -> None:
+    """A hundred, of which three are kept for administrators. Threads without one wait, and all get their answer."""
+    store = Store(postgres.new_database(), lease_s=5)
+    pool = store._engine.pool
+    assert isinstance(pool, QueuePool)
+    most = pool.size() + pool._max_overflow
+    lock = store._engine.connect()
+    lock.exec_driver_sql("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+    with ThreadPoolExecutor(2 * most) as threads, lock:
+        found = [threads.submit(store.find, "j1") for _ in range(2 * most)]
+        wait_until(lambda: pool.checkedout() == most, "every connection to be in use")
+        lock.rollback()
+        assert [each.result() for each in found] == [None] * 2 * most
+    store.close()
+
+    assert 3 * most <= 97
 
 
 def test_a_worker_without_a_free_place_says_that_nothing_was_done(
