@@ -50,7 +50,7 @@ class ForkServer:
     """The main process's end of it.
 
     Args:
-        address: a path for the socket on which it listens.
+        address: a path for the socket on which it listens, in a folder of its own. In the end it takes both away.
 
     Raises:
         OSError: there are too many processes, or the path cannot be used.
@@ -63,7 +63,7 @@ class ForkServer:
             listener.listen(64)
             self.pid = os.fork()
             if not self.pid:
-                _end_with(lambda: _Server(theirs, listener).run())
+                _end_with(lambda: _Server(theirs, listener, address).run())
 
     def close(self) -> None:
         """End it; what was forked has ended by itself before."""
@@ -74,9 +74,10 @@ class ForkServer:
 class _Server:
     """The loop. Who connects gets a process; whichever of the two ends, the other does as well."""
 
-    def __init__(self, owner: socket.socket, listener: socket.socket) -> None:
+    def __init__(self, owner: socket.socket, listener: socket.socket, address: Path) -> None:
         self._owner = owner
         self._listener = listener
+        self._address = address
         self._clients: dict[int, socket.socket] = {}
         self._wake_r, self._wake_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -97,7 +98,7 @@ class _Server:
             while True:
                 for key, _ in selector.select():
                     if key.fileobj is self._owner:
-                        return
+                        return self._take_away()
                     if key.fileobj is self._listener:
                         if client := self._fork():
                             selector.register(client, selectors.EVENT_READ)
@@ -110,6 +111,11 @@ class _Server:
                     with contextlib.suppress(KeyError):
                         selector.unregister(client)
                     client.close()
+
+    def _take_away(self) -> None:
+        with contextlib.suppress(OSError):
+            self._address.unlink()
+            self._address.parent.rmdir()
 
     def _fork(self) -> socket.socket | None:
         client, _ = self._listener.accept()

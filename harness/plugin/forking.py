@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import shutil
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,10 +15,11 @@ import pytest
 
 from harness.plugin.fork_server import ForkServer
 from harness.plugin.pace import only_scenarios
+from harness.topologies.zygote import folder_for_a_socket
 
 _CLIENT = Path(__file__).with_name("fork_client.py")
 _SERVER = pytest.StashKey[ForkServer]()
-_FOLDER = pytest.StashKey["tempfile.TemporaryDirectory[str]"]()
+_ADDRESS = pytest.StashKey[Path]()
 _KNOWN = {"allure-pytest", "anyio", "hypothesis", "platformdirs", "respx"} | {
     f"pytest-{name}" for name in ("randomly", "timeout", "xdist")
 }
@@ -29,8 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the fork server as late as everything is imported, and before the session begins."""
     if not config.getoption("tx", None) or hasattr(config, "workerinput") or _why_not(config):
         return
-    folder = config.stash[_FOLDER] = tempfile.TemporaryDirectory(prefix="dispatchcheck-fork-")
-    config.stash[_SERVER] = ForkServer(_address(folder))
+    with contextlib.suppress(
+        OSError
+    ):  # no room for a folder, or for a process: without a server they are started
+        address = folder_for_a_socket("dispatchcheck-fork-") / "socket"
+        config.stash[_SERVER], config.stash[_ADDRESS] = ForkServer(address), address
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,7 +43,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: Sequence[Any]) -> None
     """Have xdist start the client of the fork server wherever it would start this Python, here."""
     if _SERVER not in config.stash:
         return
-    command = [sys.executable, "-I", "-S", str(_CLIENT), str(_address(config.stash[_FOLDER]))]
+    command = [sys.executable, "-I", "-S", str(_CLIENT), str(config.stash[_ADDRESS])]
     for spec in specs:
         if spec.popen and not (spec.python or spec.chdir or spec.via or spec.env):
             spec.python = shlex.join(command)
@@ -49,11 +54,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the fork server."""
     if _SERVER in config.stash:
         config.stash[_SERVER].close()
-        config.stash[_FOLDER].cleanup()
-
-
-def _address(folder: tempfile.TemporaryDirectory[str]) -> Path:
-    return Path(folder.name) / "socket"
+        shutil.rmtree(config.stash[_ADDRESS].parent, ignore_errors=True)  # where it was killed
 
 
 def _why_not(config: pytest.Config) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -188,23 +189,28 @@ def test_where_a_copy_would_have_what_a_new_process_has_not_there_is_none(
 
 def test_who_is_killed_by_its_client_leaves_nothing(drawing: Project) -> None:
     """Of the two, xdist knows the client, and kills that."""
-    pids, everything, _ = waiting(drawing)
-    clients = [pid for pid in everything if b"fork_client" in command_of(pid)]
+    pids, everything, pytest_process = waiting(drawing)
+    clients = [pid for pid in everything if any("fork_client" in word for word in words_of(pid))]
     assert len(clients) == len(pids) == 2
 
     for client in clients:
         os.kill(client, signal.SIGKILL)
 
     wait_until_gone(pids)
+    os.killpg(pytest_process.pid, signal.SIGINT)
+    pytest_process.wait(timeout=30)
 
 
 def test_kill_9_of_pytest_leaves_nothing(drawing: Project) -> None:
     pids, everything, pytest_process = waiting(drawing)
     assert {*pids} < {*everything}
+    address = next(Path(word) for pid in everything for word in words_of(pid) if "dispatchcheck-fork" in word)
+    assert address.is_socket()
 
     os.kill(pytest_process.pid, signal.SIGKILL)
 
     wait_until_gone(everything)
+    assert not address.parent.exists()
 
 
 def test_ctrl_c_ends_everything(drawing: Project) -> None:
@@ -215,6 +221,20 @@ def test_ctrl_c_ends_everything(drawing: Project) -> None:
     assert pytest_process.wait(timeout=30) == pytest.ExitCode.INTERRUPTED
     wait_until_gone(everything)
     assert drawing.results["verdict"] == "INCONCLUSIVE"
+
+
+def test_where_temporary_files_go_may_have_any_name(
+    drawing: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = tmp_path / ("far-away-" * 12)
+    far.mkdir()
+    monkeypatch.setenv("TMPDIR", str(far))
+
+    assert all(each["parent"] != each["main"] for each in drawn(drawing).values())
+
+
+def words_of(pid: int) -> list[str]:
+    return command_of(pid).decode().split("\0")
 
 
 def waiting(project: Project) -> tuple[list[int], set[int], subprocess.Popen[str]]:

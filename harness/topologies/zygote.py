@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,7 @@ _SCRIPT = Path(__file__).with_name("launcher.py")
 _PACKET = 1 << 16
 _READY_WITHIN_S = 60.0
 _END_WITHIN_S = 30.0
+_FOLDER_BYTES = 90
 
 
 class Zygote:
@@ -28,7 +30,7 @@ class Zygote:
     """
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="dispatchcheck-zygote-"))
+        self._folder = folder_for_a_socket("dispatchcheck-zygote-")
         self.address = str(self._folder / "socket")
         self._owner, theirs = socket.socketpair()
         with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -46,6 +48,18 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def folder_for_a_socket(prefix: str) -> Path:
+    """A new folder that is this user's alone, where a socket can be: its path is short, wherever temporary files go.
+
+    Source: unix(7), ``sun_path``: a path has at most 107 bytes.
+    """
+    folder = tempfile.mkdtemp(prefix=prefix)
+    if len(os.fsencode(folder)) > _FOLDER_BYTES:
+        Path(folder).rmdir()
+        folder = tempfile.mkdtemp(prefix=prefix, dir="/tmp")
+    return Path(folder)
 
 
 def connect(address: str, preload: Sequence[str]) -> socket.socket | None:
