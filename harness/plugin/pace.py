@@ -21,7 +21,7 @@ from harness.scenario import info_of
 AT_ONCE = {"processes": 4, "containers": 1.5}
 """How many scenarios a processor is given, by topology: to start a container means seconds of computing."""
 MANY = 16
-"""More processes than that only where there are more processors: each takes a second before its first scenario."""
+"""More processes than that only where there are more processors: each has fakes and a worker of its own to start."""
 _EARLY = 0.8
 """Within which part of all scenarios those that take longer begin: who is late at the end is late alone."""
 
