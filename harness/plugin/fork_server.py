@@ -57,13 +57,16 @@ class ForkServer:
     """
 
     def __init__(self, address: Path) -> None:
-        self._owner, theirs = socket.socketpair()
-        with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(address))
-            listener.listen(64)
-            self.pid = os.fork()
-            if not self.pid:
-                _end_with(lambda: _Server(theirs, listener, address).run())
+        with contextlib.ExitStack() as stack:
+            self._owner, theirs = socket.socketpair()
+            stack.callback(self._owner.close)
+            with theirs, socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                listener.bind(str(address))
+                listener.listen(64)
+                self.pid = os.fork()
+                if not self.pid:
+                    _end_with(lambda: _Server(theirs, listener, address).run())
+            stack.pop_all()
 
     def close(self) -> None:
         """End it; what was forked has ended by itself before."""

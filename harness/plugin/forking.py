@@ -31,9 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Make the fork server as late as everything is imported, and before the session begins."""
     if not config.getoption("tx", None) or hasattr(config, "workerinput") or _why_not(config):
         return
-    with contextlib.suppress(
-        OSError
-    ):  # no room for a folder, or for a process: without a server they are started
+    # Where there is no room for a folder or a process there is no server, and they are started.
+    with contextlib.suppress(OSError):
         address = folder_for_a_socket("dispatchcheck-fork-") / "socket"
         config.stash[_SERVER], config.stash[_ADDRESS] = ForkServer(address), address
 

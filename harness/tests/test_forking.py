@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.plugin import forking
+from harness.plugin import fork_server, forking
 from harness.tests.conftest import ROOT, Project, command_of, descendants, wait_until_gone
 
 _SUITE = """
@@ -185,6 +185,15 @@ def test_where_a_copy_would_have_what_a_new_process_has_not_there_is_none(
     monkeypatch.setattr(threading, "active_count", lambda: differs.get("threads", 1))
 
     assert forking._why_not(config) == why  # type: ignore[arg-type]
+
+
+def test_a_server_that_cannot_be_made_leaves_nothing_open(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(OSError, match="No such file"):
+        fork_server.ForkServer(tmp_path / "no such folder" / "socket")
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_who_is_killed_by_its_client_leaves_nothing(drawing: Project) -> None:
