@@ -26,9 +26,8 @@ def main() -> None:
         socket.send_fds(channel, [b"fork"], [0, 1, 2, environment])
     except OSError:
         os.execv(sys.executable, [sys.executable, *options])  # noqa: S606 - what would have been started
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the process itself, which is in the same group
+    # Ctrl-C is for the forked process, which is in the same group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):  # its own end is the end of its streams
         os.dup2(nothing, stream)

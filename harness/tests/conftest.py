@@ -30,6 +30,16 @@ import pytest
 
 from harness import Route, Setting, System, faults, scenario
 """
+WAITS = """
+    import threading
+
+
+    @scenario("WAIT-01", requires=["PROD-01"])
+    def test_waits(prod: System) -> None:
+        '''Starts both processes and waits for ever.'''
+        prod.start()
+        threading.Event().wait()
+"""
 
 
 @dataclass

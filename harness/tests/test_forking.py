@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import execnet
 import pytest
 
 from harness.plugin import fork_server, forking
-from harness.tests.conftest import ROOT, Project, command_of, descendants, wait_until_gone
+from harness.tests.conftest import ROOT, WAITS, Project, command_of, descendants, wait_until_gone
 
 _SUITE = """
     @scenario("FORK-01", requires=["PROD-01"])
@@ -23,16 +25,6 @@ _SUITE = """
     def test_a_job(prod: System, number: int) -> None:
         '''A healthy job.'''
         prod.assemble().settle().must_take(Route.CLOUD_TASKS)
-    """
-_WAITS = """
-    import threading
-
-
-    @scenario("FORK-02", requires=["PROD-01"])
-    def test_waits(prod: System) -> None:
-        '''Starts both processes and waits for ever.'''
-        prod.start()
-        threading.Event().wait()
     """
 _WITHOUT_SERVER = """
 def pytest_xdist_setupnodes():
@@ -187,6 +179,26 @@ def test_where_a_copy_would_have_what_a_new_process_has_not_there_is_none(
     assert forking._why_not(config) == why  # type: ignore[arg-type]
 
 
+def test_what_is_asked_for_in_another_way_is_left_alone(tmp_path: Path) -> None:
+    """Another Python, another folder, another environment, another machine."""
+    plain = "popen"
+    others = [
+        "popen//python=python3.9",
+        "popen//chdir=there",
+        "popen//env:NAME=value",
+        "ssh=there",
+        "popen//via=gw9",
+    ]
+    specs = [execnet.XSpec(text) for text in (plain, *others)]
+    config = SimpleNamespace(stash={forking._SERVER: None, forking._ADDRESS: tmp_path / "a b" / "socket"})
+
+    forking.pytest_xdist_setupnodes(config, specs)  # type: ignore[arg-type]
+
+    first, *rest = specs
+    assert shlex.split(first.python)[-1] == str(tmp_path / "a b" / "socket")
+    assert [spec.python for spec in rest] == ["python3.9", None, None, None, None]
+
+
 def test_a_server_that_cannot_be_made_leaves_nothing_open(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
 
@@ -248,7 +260,7 @@ def words_of(pid: int) -> list[str]:
 
 def waiting(project: Project) -> tuple[list[int], set[int], subprocess.Popen[str]]:
     """The test processes of a run that waits in a scenario, all of its processes, and pytest."""
-    project.write("test_fork.py", _WAITS)
+    project.write("test_fork.py", WAITS)
     process = project.start("-n=2")
     everything = {*project.wait_for_processes(2), *descendants(process.pid)}
     drawn = [json.loads(path.read_text()) for path in (project.folder / "scenarios").glob("gw*.json")]

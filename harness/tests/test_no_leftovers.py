@@ -7,19 +7,7 @@ import signal
 
 import pytest
 
-from harness.tests.conftest import Project, descendants, wait_until_gone
-
-_WAITS = """
-    import threading
-
-
-    @scenario("WAIT-01", requires=["PROD-01"])
-    def test_waits(prod: System) -> None:
-        '''Starts both processes and waits for ever.'''
-        prod.start()
-        threading.Event().wait()
-"""
-
+from harness.tests.conftest import WAITS, Project, descendants, wait_until_gone
 
 _WAITS_BEFORE = """
     import threading
@@ -39,7 +27,7 @@ _WAITS_BEFORE = """
 
 @pytest.mark.parametrize("options", [(), ("-n", "2")], ids=["alone", "xdist"])
 def test_kill_9_of_pytest_leaves_no_process(project: Project, options: tuple[str, ...]) -> None:
-    project.write("test_waits.py", _WAITS)
+    project.write("test_waits.py", WAITS)
     pytest_process = project.start(*options)
     servers = project.wait_for_processes(2)
     everything = {*servers, *descendants(pytest_process.pid)}
@@ -50,7 +38,7 @@ def test_kill_9_of_pytest_leaves_no_process(project: Project, options: tuple[str
     wait_until_gone(everything)
 
 
-@pytest.mark.parametrize("body", [_WAITS, _WAITS_BEFORE], ids=["in-a-scenario", "before-it"])
+@pytest.mark.parametrize("body", [WAITS, _WAITS_BEFORE], ids=["in-a-scenario", "before-it"])
 def test_ctrl_c_leaves_no_process_and_is_no_pass(project: Project, body: str) -> None:
     project.write("test_waits.py", body)
     pytest_process = project.start()
