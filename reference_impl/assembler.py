@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from reference_impl import events, tasks_client
@@ -49,14 +48,14 @@ class Keeper(Protocol):
         """Nobody looks after the job any more; it is due again after `delay_s`. False as for `hand_over`."""
 
 
-@dataclass(slots=True)
 class _Run:
     """One pass through the routes: what was tried in vain so far, and why the worker does not do it."""
 
-    record: Record
-    deadline: float
-    tried: list[str] = field(default_factory=list)
-    reason: str = ""
+    def __init__(self, record: Record, deadline: float) -> None:
+        self.record = record
+        self.deadline = deadline
+        self.tried: list[str] = []
+        self.reason = ""
 
     @property
     def job(self) -> Job:

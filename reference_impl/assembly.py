@@ -11,7 +11,6 @@ import os
 import time
 import wave
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -33,8 +32,7 @@ class GivenBack(Exception):  # noqa: N818 — not an error: the caller asked for
     """The assembly was abandoned on request; nothing was published."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """One finished assembly, as its manifest says. `output` is relative to MEDIA_ROOT."""
 
     checksum: str
@@ -164,8 +162,7 @@ def _open_wav(segment: Path) -> Iterator[wave.Wave_read]:
         raise UnusableInput(f"{segment.name} is not a WAV file: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A joined file that is complete and on disk, but not visible."""
 
     job: Job

@@ -16,9 +16,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -45,8 +44,7 @@ class End(StrEnum):
     """Somebody else still works on it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One attempt's end. `repeated` marks a result that somebody else produced."""
 
     end: End

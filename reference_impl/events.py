@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reference_impl.log_format import LogSink, logfmt
 
@@ -15,8 +14,7 @@ _INFO, _WARNING, _ERROR = "INFO", "WARNING", "ERROR"
 CATALOGUE: dict[str, Event] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One kind of event: its name, its severity, the fields it may carry, and when it is emitted.
 
     The events of a job carry `episode_id`, `job_id` and `correlation_id` besides.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 EPISODE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # also fits a Cloud Tasks task id, which allows no dot
@@ -22,8 +22,7 @@ class Route(StrEnum):
     INLINE = "inline"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One accepted request to assemble one episode. A deliberate re-run is another job with another id.
 
     `trace` is Cloud Run's trace id when the request had one; it ties log lines together and is not payload.

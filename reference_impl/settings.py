@@ -59,8 +59,7 @@ class StartUpWarning(NamedTuple):
     fields: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class EnvFile:
+class EnvFile(NamedTuple):
     """What loading `.env.local` did: the names it supplied, and why it could not be read, if so."""
 
     path: Path
@@ -102,8 +101,7 @@ def _mode(raw: str, above: SimpleNamespace) -> Mode:
     return Mode.PRODUCTION if above.cloud_run_service else Mode.DEVELOPMENT
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """One environment variable: `read` makes its value of what is written and of the settings that stand above it."""
 
     name: str

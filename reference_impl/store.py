@@ -17,8 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
@@ -35,8 +34,7 @@ _ENDED = jobs.c.state.in_(("done", "failed"))
 _ANNOUNCED_AT_ONCE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What the store knows about one job."""
 
     job: Job
@@ -56,8 +54,7 @@ class Record:
         return self.state in ("done", "failed")
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """The right to do one job's effect; `attempt` tells it from every earlier and later one."""
 
     job_id: str
@@ -195,7 +192,7 @@ class Store:
             as_it_was = _record(row)
             if self._looked_after.get(_title(as_it_was)) == dispatcher:
                 continue
-            mine = replace(as_it_was, dispatches=as_it_was.dispatches + 1)
+            mine = as_it_was._replace(dispatches=as_it_was.dispatches + 1)
             if self._change(
                 and_(_responsible(as_it_was), waiting),
                 dispatch="pending",

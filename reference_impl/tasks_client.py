@@ -6,8 +6,7 @@ Importing this module loads `.env.local`; nothing else happens at import.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reference_impl import events
 from reference_impl.settings import load_env_file
@@ -24,8 +23,7 @@ ENV_FILE = load_env_file()
 _RULE = "=" * 80
 
 
-@dataclass(frozen=True, slots=True)
-class CloudTasksCheck:
+class CloudTasksCheck(NamedTuple):
     """Whether Cloud Tasks is to be tried; `reason` is a slug, `detail` names what is missing."""
 
     enabled: bool

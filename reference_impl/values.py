@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from sqlalchemy import make_url
@@ -49,8 +49,7 @@ def parse_secret(raw: str) -> Secret:
     return Secret(value) if value.isascii() and value.isprintable() else Secret("", "not-a-header-value")
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(NamedTuple):
     """A boolean variable: as written, as understood, and whether it was one of the known spellings."""
 
     raw: str
@@ -64,13 +63,15 @@ def parse_flag(raw: str) -> Flag:
     return Flag(raw, word in _TRUE, word in _TRUE or word in _FALSE)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerUrl:
+class WorkerUrl(NamedTuple):
     """WORKER_URL_BASE: as written, without trailing slashes when valid, else empty with the reason."""
 
-    raw: str = field(repr=False)  # `shown` is what people may see
+    raw: str
     base: str = ""
     problem: str = ""
+
+    def __repr__(self) -> str:  # people may see `shown` of what is written
+        return f"WorkerUrl(base={self.base!r}, problem={self.problem!r})"
 
     @property
     def assemble(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Verdict(StrEnum):
@@ -17,8 +17,7 @@ class Verdict(StrEnum):
     """May have been done: the confirmation is missing, which proves nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """The answer of one attempt.
 
     `reason` is a short stable slug. `detail` is text for people, uncut: half a secret cannot be masked, so only

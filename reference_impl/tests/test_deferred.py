@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -186,5 +185,5 @@ def test_the_wait_of_a_deferred_job_is_bounded(
     monkeypatch.setattr(store, "give_back", lambda _, delay_s: asked.append(delay_s))
     store.add(Job("j1", "ep1", "c1"))
     (record,) = store.take_due("me", 1, 60)
-    it.assembler.dispatch(replace(record, dispatches=dispatches))
+    it.assembler.dispatch(record._replace(dispatches=dispatches))
     assert asked == [delay_s]

@@ -6,7 +6,6 @@ import hashlib
 import threading
 import time
 import wave
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -198,7 +197,7 @@ def test_segments_that_can_never_be_joined_end_the_job(
     assert (outcome.end, outcome.reason) == (End.FAILED, "unusable-input")
     assert name in outcome.detail
     again = effects().perform(JOB, Route.CLOUD_TASKS, wait_s=0)
-    assert again == replace(outcome, repeated=True)
+    assert again == outcome._replace(repeated=True)
     assert not list(media.glob("**/*.tmp"))
 
 
