@@ -7,6 +7,7 @@ kept, and nothing is tried again later.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Protocol
 
 from reference_impl import events
@@ -45,7 +46,7 @@ def dispatcher(environ: Mapping[str, str], world: World) -> Callable[[str, str |
 
     Raises ConfigError for a configuration with which no process would start.
     """
-    settings = Settings.from_environ(environ)
+    settings = _settings(frozenset(environ.items()))
     events.configure(settings)
     assembler = Assembler(
         settings=settings,
@@ -63,6 +64,12 @@ def dispatcher(environ: Mapping[str, str], world: World) -> Callable[[str, str |
         return job.job_id
 
     return dispatch
+
+
+@functools.lru_cache(maxsize=4096)
+def _settings(environ: frozenset[tuple[str, str]]) -> Settings:
+    """What an environment means, read once: thousands of jobs have a thousand of them."""
+    return Settings.from_environ(dict(environ))
 
 
 def _new(job: Job) -> Record:

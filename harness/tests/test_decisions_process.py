@@ -51,7 +51,7 @@ def test_a_dispatcher_that_ends_the_process_is_said_to_be_wrong(reference: Judge
 
 
 def test_a_dispatcher_that_refuses_by_ending_the_process_has_refused(reference: Judged) -> None:
-    refusal = "    settings = Settings.from_environ(environ)"
+    refusal = "    settings = _settings(frozenset(environ.items()))"
     ends = f"    if environ.get('APP_ENV') == 'prodution': raise SystemExit('no')\n{refusal}"
     reference.change("decisions.py", refusal, ends)
 
