@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from harness import faults
@@ -36,7 +36,8 @@ _END_EVENT = "assemble.job.settled"
 class System(Asking, Waits):
     """An API and a worker, in one mode, with a fake Cloud Tasks and a gateway before the worker.
 
-    The processes start with the first request, so that a scenario can first say how they are configured.
+    A process starts with the first request that it has a part in, so that a scenario can say before how it is
+    configured.
 
     Attributes:
         config: how the API is configured.
@@ -159,16 +160,22 @@ class System(Asking, Waits):
         Raises:
             SutFailed: one of them ended, or was not ready in time.
         """
-        if self._api.process is not None and self._worker.process is not None:
+        self._start_what_is_not_running({Party.WORKER: self._worker, Party.API: self._api})
+
+    def start_worker(self) -> None:
+        """As ``start``, without the API, which has no part in what is asked of the worker alone."""
+        self._start_what_is_not_running({Party.WORKER: self._worker})
+
+    def _start_what_is_not_running(self, servers: Mapping[Party, Server]) -> None:
+        started = {party: server for party, server in servers.items() if server.process is None}
+        if not started:
             return
-        started = {Party.WORKER: self._worker, Party.API: self._api}
-        started = {party: server for party, server in started.items() if server.process is None}
         for party, server in started.items():
             self._start(party, server)
             if self._afflictions.suffers(Means.TWICE, party):
                 self._twins[party] = self._server(party, server.program, f"{party}-2")
                 self._start(party, self._twins[party])
-        if self._afflictions.suffers(Means.LATE_START, Party.WORKER):
+        if Party.WORKER in started and self._afflictions.suffers(Means.LATE_START, Party.WORKER):
             del started[Party.WORKER]
             self.worker.refuse_connections(refuse=True)
         for party, server in started.items():

@@ -37,7 +37,7 @@ class Worker(WorkerDependency):
             secret: the secret to send; "" for no header at all.
         """
         system = self._system
-        system.start()
+        system.start_worker()
         body = content if isinstance(content, bytes) else json.dumps(dict(content)).encode()
         headers = {"content-type": "application/json"}
         if secret is None or secret:
