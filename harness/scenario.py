@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-import pytest
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import UsageError
 from harness.model import Level
+
+if TYPE_CHECKING:
+    import pytest
 
 MARK = "scenario"
 _ID = re.compile(r"[A-Z]+(?:-[A-Z0-9]+)*-\d{2}")
@@ -57,6 +58,8 @@ def scenario(
         raise UsageError(f"{id_} names no requirement: a scenario proves at least one")
     if level not in list(Level):
         raise UsageError(f"{id_}: {level!r} is not a level; known are {', '.join(Level)}")
+
+    import pytest  # it takes long, and who only runs what is declared here goes without
 
     def declare(test: F) -> F:
         title = (test.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
