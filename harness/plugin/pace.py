@@ -18,7 +18,7 @@ from harness.faults import Fault, Layer, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
 
-AT_ONCE = {"processes": 4, "containers": 1.5}
+AT_ONCE = {"processes": 5, "containers": 1.5}
 """How many scenarios a processor is given, by topology: to start a container means seconds of computing."""
 MANY = 16
 """More processes than that only where there are more processors: each has fakes and a worker of its own to start."""

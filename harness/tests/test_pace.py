@@ -40,7 +40,7 @@ def told(*arguments: str, **more: Any) -> SimpleNamespace:
 
 @pytest.mark.parametrize(
     ("processors", "processes", "containers"),
-    [(1, 4, 2), (2, 8, 3), (4, 16, 6), (8, 16, 12), (40, 40, 40)],
+    [(1, 5, 2), (2, 10, 3), (4, 16, 6), (8, 16, 12), (40, 40, 40)],
 )
 def test_scenarios_alone_are_given_more_processes_than_processors(
     monkeypatch: pytest.MonkeyPatch, processors: int, processes: int, containers: int
