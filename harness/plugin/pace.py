@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import faults
 from harness.faults import Fault, Layer, Observed
 from harness.plugin.state import SCENARIOS
 from harness.scenario import info_of
@@ -22,7 +23,7 @@ AT_ONCE = {"processes": 5, "containers": 1.5}
 """How many scenarios a processor is given, by topology: to start a container means seconds of computing."""
 MANY = 16
 """More processes than that only where there are more processors: each has fakes and a worker of its own to start."""
-_EARLY = 0.8
+_EARLY = 0.7
 """Within which part of all scenarios those that take longer begin: who is late at the end is late alone."""
 
 
@@ -103,8 +104,11 @@ def _lasts(item: pytest.Item) -> bool:
 
 
 def _faults_of(item: pytest.Item) -> list[Fault]:
-    given = getattr(item, "callspec", None)
-    return [each for each in given.params.values() if isinstance(each, Fault)] if given is not None else []
+    """The faults that a test is given, and those that it names itself."""
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    code = getattr(getattr(item, "obj", None), "__code__", None)
+    named = (getattr(faults, name, None) for name in getattr(code, "co_names", ()))
+    return [each for each in (*given.values(), *named) if isinstance(each, Fault)]
 
 
 @pytest.hookimpl(trylast=True)

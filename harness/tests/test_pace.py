@@ -145,6 +145,28 @@ def test_what_decides_very_often_is_not_among_the_last(project: Project) -> None
     assert output.index("test_cells") < output.index("test_plain")
 
 
+def test_a_fault_that_a_test_names_itself_counts_as_well(project: Project) -> None:
+    suite = "".join(
+        f"""
+        @scenario("PACE-{name.upper()}-01", requires=["PROD-05"])
+        def test_{name}(prod: System) -> None:
+            '''Names a fault.'''
+            prod.inject(faults.{fault})
+        """
+        for name, fault in [
+            ("first", "WORKER_REFUSES_CONNECTION"),
+            ("second", "WORKER_REFUSES_CONNECTION"),
+            ("hangs", "WORKER_HANGS"),
+            ("clock", "WORKER_CLOCK_AHEAD"),
+        ]
+    )
+    project.write("test_e.py", suite)
+
+    _, output = project.run("--collect-only")
+
+    assert re.findall(r"::test_(\w+)", output) == ["clock", "first", "hangs", "second"]
+
+
 def test_among_other_tests_what_waits_comes_first_and_the_rest_stays_in_its_order(project: Project) -> None:
     listed = collected(project, "conftest.py")
 
