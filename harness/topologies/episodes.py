@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import struct
@@ -71,6 +72,7 @@ def file_checksum(path: Path) -> str:
         return f"unreadable: {problem}"
 
 
+@functools.cache  # there are 97 times three of them
 def _tone(hertz: float) -> bytes:
     count = int(_RATE_HZ * _SEGMENT_S)
     samples = (int(12_000 * math.sin(2 * math.pi * hertz * i / _RATE_HZ)) for i in range(count))
