@@ -289,7 +289,7 @@ def test_a_character_that_the_output_does_not_have_raises_nothing() -> None:
 def test_a_log_on_a_full_disk_raises_nothing() -> None:
     program = (
         "import os, sys; from reference_impl.log_format import LogSink; LogSink().line('INFO', 'lost');"
-        "sys.stderr.write('went on'); os._exit(0)"
+        "print('went on', file=sys.stderr, flush=True); os._exit(0)"
     )
     descriptor = os.open("/dev/full", os.O_WRONLY)
     try:
@@ -298,4 +298,4 @@ def test_a_log_on_a_full_disk_raises_nothing() -> None:
         )
     finally:
         os.close(descriptor)
-    assert done.stderr == b"went on"
+    assert done.stderr == b"went on\n"
