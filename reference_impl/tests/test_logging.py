@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from reference_impl import events, server_log
 from reference_impl.job import Job
-from reference_impl.log_format import Redactor, logfmt
+from reference_impl.log_format import LogSink, Redactor, logfmt
 from reference_impl.routes.cloud_tasks import classify
 from reference_impl.routes.direct_worker import classify as classify_http
 from reference_impl.routes.direct_worker import judge_reply
@@ -177,6 +177,14 @@ def test_a_line_without_a_secret_needs_no_pattern() -> None:
 
 def test_no_secret_masks_nothing() -> None:
     assert Redactor(["", ""])("anything") == "anything"
+
+
+def test_each_sink_masks_all_of_its_own_secrets_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    """Sinks with the same secrets share how they are looked for."""
+    for secrets in (["first-one", "second-one"], ["second-one", "first-one"], ["third-one"]):
+        LogSink(secrets=secrets).write("first-one second-one third-one")
+
+    assert capsys.readouterr().out.splitlines() == ["*** *** third-one"] * 2 + ["first-one second-one ***"]
 
 
 def test_a_console_line_is_the_message_alone(capsys: pytest.CaptureFixture[str]) -> None:
