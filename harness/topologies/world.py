@@ -7,9 +7,8 @@ have learned in the end, and a call without a time-out is recorded as one that n
 
 from __future__ import annotations
 
-import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +92,7 @@ class World:
         self._at = surroundings
         self._unreadable = surroundings.unreadable
         self._router = respx.mock(assert_all_called=False, using="dispatchcheck")
-        self._router.route().mock(side_effect=_with_signature(self._http))
+        self._router.route().mock(side_effect=self._http)
         self._router.start()
         self.http_client = httpx.Client(trust_env=False)
         transport = CloudTasksGrpcTransport(
@@ -302,18 +301,6 @@ class World:
     def _confirmation(self, job_id: str, episode_id: str) -> dict[str, str]:
         values = {"job_id": job_id, "episode_id": episode_id}
         return {key: text.format_map(values) for key, text in self._at.inprocess.confirmation.items()}
-
-
-def _with_signature(
-    answer: Callable[[httpx.Request], httpx.Response],
-) -> Callable[[httpx.Request], httpx.Response]:
-    """The same, quick to ask for its signature: respx does so with every request."""
-
-    def answers(request: httpx.Request) -> httpx.Response:
-        return answer(request)
-
-    answers.__signature__ = inspect.signature(answers)  # type: ignore[attr-defined]  # Source: inspect.signature's documentation
-    return answers
 
 
 def _as_json(task: Any) -> dict[str, Any]:
