@@ -19,19 +19,50 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, or_, select, tuple_, update
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.exc import TimeoutError as WaitedTooLong
 
-from reference_impl.database import BUSY_TIMEOUT_S, jobs, open_database
+from reference_impl.database import BUSY_TIMEOUT_S, open_database
 from reference_impl.job import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-_OPEN = jobs.c.state.in_(("accepted", "running"))
-_ENDED = jobs.c.state.in_(("done", "failed"))
+    from sqlalchemy import Connection, Row
+
 _ANNOUNCED_AT_ONCE = 100
+
+# The statements; `database` says why they are written out. A condition has a name where several statements share it.
+# ruff: noqa: S608 - every part of a statement stands in this module, and every value is bound
+_SELECT = """
+    SELECT job_id, episode_id, correlation_id, title, trace, state, attempt, route, checksum, output, error,
+        dispatches, tried, dispatch
+    FROM jobs WHERE """
+_INSERT = """
+    INSERT INTO jobs (
+        job_id, episode_id, correlation_id, title, trace, created_at,
+        state, attempt, lease_until, route, checksum, output, error,
+        dispatch, dispatcher, dispatch_until, due_at, dispatches, tried, settled
+    ) VALUES (
+        :job_id, :episode_id, :correlation_id, :title, :trace, :created_at,
+        'accepted', 0, 0, '', '', '', '',
+        :dispatch, '', 0, 0, 0, '', FALSE
+    )"""
+_THE_JOB = "job_id = :the_job"
+_OPEN = "state IN ('accepted', 'running')"
+_ENDED = "state IN ('done', 'failed')"
+_FREE = f"{_THE_JOB} AND {_OPEN} AND lease_until <= :now"
+# The attempt number decides and not the time: a lease that has run out still belongs to its holder until somebody
+# else takes it.
+_HELD = f"{_THE_JOB} AND attempt = :the_attempt AND state = 'running'"
+_LAPSED = "(dispatch = 'pending' AND dispatch_until <= :now AND due_at <= :now)"
+_OVERDUE = "(dispatch = 'handed_over' AND due_at <= :overdue AND lease_until <= :now)"
+_WAITING = f"settled = FALSE AND {_OPEN} AND ({_LAPSED} OR {_OVERDUE})"
+# As with the attempt: the number of dispatches tells this one from every earlier and later one.
+_RESPONSIBLE = f"{_THE_JOB} AND dispatches = :the_dispatch"
+_NOBODY_DISPATCHES = "(dispatch = 'handed_over' OR (dispatch = 'pending' AND dispatch_until <= :now))"
+_READY = f"settled = FALSE AND {_ENDED} AND {_NOBODY_DISPATCHES}"
 
 
 class Record(NamedTuple):
@@ -88,17 +119,13 @@ class Store:
         known = self.find(job.job_id) if external else None
         if known is None:
             row = {
-                "job_id": job.job_id,
-                "episode_id": job.episode_id,
-                "correlation_id": job.correlation_id,
-                "title": job.title,
-                "trace": job.trace,
+                **job._asdict(),
                 "created_at": self._clock(),
                 "dispatch": "external" if external else "pending",
             }
             try:
                 with self._writing(durable=True) as connection:
-                    connection.execute(insert(jobs).values(row))
+                    connection.execute(text(_INSERT), row)
             except IntegrityError:
                 pass  # another delivery of the same job stored it between the look and the insert
             known = self.find(job.job_id)
@@ -108,45 +135,50 @@ class Store:
     def find(self, job_id: str) -> Record | None:
         """One job, or None."""
         with self._reader.connect() as connection:
-            row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).first()
+            row = connection.execute(text(_SELECT + _THE_JOB), {"the_job": job_id}).first()
         return None if row is None else _record(row)
 
     def of_episode(self, episode_id: str) -> list[Record]:
         """An episode's jobs, oldest first."""
-        query = select(jobs).where(jobs.c.episode_id == episode_id).order_by(jobs.c.created_at, jobs.c.job_id)
+        query = text(f"{_SELECT} episode_id = :episode_id ORDER BY created_at, job_id")
         with self._reader.connect() as connection:
-            return [_record(row) for row in connection.execute(query)]
+            return [_record(row) for row in connection.execute(query, {"episode_id": episode_id})]
 
     # The effect.
 
     def claim(self, job_id: str, route: str) -> Claim | None:
         """Take the effect lease; None when the job has ended or somebody else holds it."""
-        free = and_(jobs.c.job_id == job_id, _OPEN, jobs.c.lease_until <= self._clock())
+        free = {"the_job": job_id, "now": self._clock()}
         # Who waits for a lease asks often, so asking must lock nothing.
         with self._reader.connect() as connection:
-            if not connection.scalar(select(exists().where(free))):
+            if not connection.scalar(text(f"SELECT EXISTS (SELECT 1 FROM jobs WHERE {_FREE})"), free):
                 return None
+        take = text(
+            f"UPDATE jobs SET state = 'running', attempt = attempt + 1, lease_until = :until, route = :route"
+            f" WHERE {_FREE}"
+        )
         with self._writing() as connection:
             until = self._clock() + self.lease_s  # begins now: the wait for the database may have been long
-            taken = {"state": "running", "attempt": jobs.c.attempt + 1, "lease_until": until, "route": route}
-            if connection.execute(update(jobs).where(free).values(taken)).rowcount != 1:
+            if connection.execute(take, {**free, "until": until, "route": route}).rowcount != 1:
                 return None
-            attempt = connection.execute(select(jobs.c.attempt).where(jobs.c.job_id == job_id)).scalar_one()
+            attempt = connection.execute(
+                text(f"SELECT attempt FROM jobs WHERE {_THE_JOB}"), free
+            ).scalar_one()
         return Claim(job_id, attempt)
 
     def extend(self, claim: Claim) -> bool:
         """The heartbeat: hold the lease for another term; False when it belongs to somebody else by now."""
         with self._writing() as connection:
-            change = update(jobs).where(_held(claim)).values(lease_until=self._clock() + self.lease_s)
-            return connection.execute(change).rowcount == 1
+            until = self._clock() + self.lease_s  # begins now, as in `claim`
+            return _update(connection, _HELD, _holder(claim), lease_until=until) == 1
 
     def release(self, claim: Claim, error: str) -> bool:
         """Give the lease back with nothing done, so that the next attempt need not wait for it to expire."""
-        return self._change(_held(claim), state="accepted", lease_until=0.0, error=error)
+        return self._change(_HELD, _holder(claim), state="accepted", lease_until=0.0, error=error)
 
     def fail(self, claim: Claim, error: str) -> bool:
         """End the job without an effect: no attempt can ever do it."""
-        return self._change(_held(claim), state="failed", lease_until=0.0, error=error)
+        return self._change(_HELD, _holder(claim), state="failed", lease_until=0.0, error=error)
 
     def publish(
         self, claim: Claim, *, checksum: str, output: str, route: str, move: Callable[[], None]
@@ -156,13 +188,9 @@ class Store:
         False, and `move` is not called, when the lease was lost. An exception of `move` leaves the job as
         it was.
         """
-        change = (
-            update(jobs)
-            .where(_held(claim))
-            .values(state="done", lease_until=0.0, checksum=checksum, output=output, route=route, error="")
-        )
+        done = {"state": "done", "checksum": checksum, "output": output, "route": route, "error": ""}
         with self._writing() as connection:
-            if connection.execute(change).rowcount != 1:
+            if _update(connection, _HELD, _holder(claim), **done, lease_until=0.0) != 1:
                 return False
             move()
         return True
@@ -179,14 +207,10 @@ class Store:
         a while makes nobody do the same thing twice.
         """
         now = self._clock()
-        lapsed = and_(jobs.c.dispatch == "pending", jobs.c.dispatch_until <= now, jobs.c.due_at <= now)
-        overdue = and_(
-            jobs.c.dispatch == "handed_over", jobs.c.due_at <= now - overdue_s, jobs.c.lease_until <= now
-        )
-        waiting = and_(jobs.c.settled.is_(False), _OPEN, or_(lapsed, overdue))
-        query = select(jobs).where(waiting).order_by(jobs.c.created_at).limit(limit)
+        waiting = {"now": now, "overdue": now - overdue_s}
+        query = text(f"{_SELECT} {_WAITING} ORDER BY created_at LIMIT :limit")
         with self._reader.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, {**waiting, "limit": limit}).all()
         taken = []
         for row in rows:
             as_it_was = _record(row)
@@ -194,7 +218,8 @@ class Store:
                 continue
             mine = as_it_was._replace(dispatches=as_it_was.dispatches + 1)
             if self._change(
-                and_(_responsible(as_it_was), waiting),
+                f"{_RESPONSIBLE} AND {_WAITING}",
+                {**_responsible(as_it_was), **waiting},
                 dispatch="pending",
                 dispatcher=dispatcher,
                 dispatch_until=now + self.lease_s,
@@ -210,11 +235,22 @@ class Store:
         And for nothing else: when the database broke off while jobs were taken, some may be the dispatcher's
         without its knowing. Those must run out, or they would wait for as long as this process lives.
         """
-        known = tuple_(jobs.c.job_id, jobs.c.dispatches).in_(self._titles_of(dispatcher))
-        mine = and_(known, jobs.c.dispatcher == dispatcher, jobs.c.settled.is_(False))
+        titles = self._titles_of(dispatcher)
+        if not titles:
+            return
+        keep = text(
+            f"UPDATE jobs SET dispatch_until = :until"
+            f" WHERE {_RESPONSIBLE} AND dispatcher = :dispatcher AND settled = FALSE"
+        )
         with self._writing() as connection:
             until = self._clock() + self.lease_s  # begins now, as in `claim`
-            connection.execute(update(jobs).where(mine).values(dispatch_until=until))
+            connection.execute(
+                keep,
+                [
+                    {"until": until, "the_job": job_id, "the_dispatch": dispatch, "dispatcher": dispatcher}
+                    for job_id, dispatch in titles
+                ],
+            )
 
     def hand_over(self, taken: Record, tried: Sequence[str]) -> bool:
         """Somebody confirmed the job: the dispatcher's part is done. `tried` failed before.
@@ -234,7 +270,9 @@ class Store:
 
     def give_back_all(self, dispatcher: str) -> None:
         """At shut-down: let the next process take up at once what this one still looks after."""
-        self._change(jobs.c.dispatcher == dispatcher, dispatcher="", dispatch_until=0.0)
+        self._change(
+            "dispatcher = :the_dispatcher", {"the_dispatcher": dispatcher}, dispatcher="", dispatch_until=0.0
+        )
         for title in self._titles_of(dispatcher):
             self._looked_after.pop(title, None)
 
@@ -245,28 +283,21 @@ class Store:
         the mark is gone too and another process announces. Dying in the instant between the two repeats the
         announcement.
         """
-        now = self._clock()
-        nobody = or_(
-            jobs.c.dispatch == "handed_over",
-            and_(jobs.c.dispatch == "pending", jobs.c.dispatch_until <= now),
-        )
-        ready = and_(jobs.c.settled.is_(False), _ENDED, nobody)
+        query = text(f"{_SELECT} {_READY} ORDER BY created_at LIMIT :limit")
         with self._reader.connect() as connection:
-            rows = connection.execute(
-                select(jobs).where(ready).order_by(jobs.c.created_at).limit(limit)
-            ).all()
+            rows = connection.execute(query, {"now": self._clock(), "limit": limit}).all()
         for row in rows:
-            change = update(jobs).where(jobs.c.job_id == row.job_id, jobs.c.settled.is_(False))
+            the_job = {"the_job": row.job_id}
             with self._writing() as connection:
-                if connection.execute(change.values(settled=True)).rowcount == 1:
+                if _update(connection, f"{_THE_JOB} AND settled = FALSE", the_job, settled=True) == 1:
                     announce(_record(row))
         return len(rows)
 
     def unsettled(self) -> bool:
         """True while any accepted job has not come to its end."""
-        found = exists().where(jobs.c.settled.is_(False), jobs.c.dispatch != "external")
+        query = "SELECT EXISTS (SELECT 1 FROM jobs WHERE settled = FALSE AND dispatch <> 'external')"
         with self._reader.connect() as connection:
-            return bool(connection.scalar(select(found)))
+            return bool(connection.scalar(text(query)))
 
     @contextmanager
     def _writing(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -288,28 +319,33 @@ class Store:
         return [title for title, whose in self._looked_after.copy().items() if whose == dispatcher]
 
     def _let_go(self, taken: Record, **values: Any) -> bool:
-        mine = self._change(_responsible(taken), dispatcher="", dispatch_until=0.0, **values)
+        mine = self._change(_RESPONSIBLE, _responsible(taken), dispatcher="", dispatch_until=0.0, **values)
         self._looked_after.pop(_title(taken), None)
         return mine
 
-    def _change(self, where: ColumnElement[bool], **values: Any) -> bool:
+    def _change(self, where: str, parameters: Mapping[str, Any], **values: Any) -> bool:
         with self._writing() as connection:
-            return connection.execute(update(jobs).where(where).values(**values)).rowcount == 1
+            return _update(connection, where, parameters, **values) == 1
 
 
-def _held(claim: Claim) -> ColumnElement[bool]:
-    # The attempt number decides and not the time: a lease that has run out still belongs to its holder until
-    # somebody else takes it.
-    return and_(jobs.c.job_id == claim.job_id, jobs.c.attempt == claim.attempt, jobs.c.state == "running")
+def _update(connection: Connection, where: str, parameters: Mapping[str, Any], **values: Any) -> int:
+    """Set columns of the rows that a condition selects; none of its parameters is called like a column."""
+    columns = ", ".join(f"{name} = :{name}" for name in values)
+    return connection.execute(
+        text(f"UPDATE jobs SET {columns} WHERE {where}"), {**values, **parameters}
+    ).rowcount
+
+
+def _holder(claim: Claim) -> dict[str, Any]:
+    return {"the_job": claim.job_id, "the_attempt": claim.attempt}
 
 
 def _title(taken: Record) -> tuple[str, int]:
-    # As with the attempt of a claim: the number of dispatches tells this one from every earlier and later one.
     return taken.job.job_id, taken.dispatches
 
 
-def _responsible(taken: Record) -> ColumnElement[bool]:
-    return and_(jobs.c.job_id == taken.job.job_id, jobs.c.dispatches == taken.dispatches)
+def _responsible(taken: Record) -> dict[str, Any]:
+    return {"the_job": taken.job.job_id, "the_dispatch": taken.dispatches}
 
 
 def _record(row: Row[Any]) -> Record:

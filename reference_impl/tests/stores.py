@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import text
 
-from reference_impl.database import jobs
 from reference_impl.job import Job
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Table:
 
     def _now(self) -> dict[str, Any]:
         with self._store._engine.connect() as connection:
-            found = connection.execute(select(jobs).where(jobs.c.job_id == self._job_id))
+            found = connection.execute(text("SELECT * FROM jobs WHERE job_id = :it"), {"it": self._job_id})
             return dict(found.mappings().one())
 
 

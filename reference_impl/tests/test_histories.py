@@ -18,9 +18,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import update
+from sqlalchemy import text
 
-from reference_impl.database import jobs
 from reference_impl.store import Claim, Store
 from reference_impl.tests.simulation import LEASE_S, OVERDUE_S, PLACES, Cloud, Surprise, Wire, World
 
@@ -152,9 +151,11 @@ def claim_whatever(self: Store, job_id: str, route: str) -> Claim | None:
     record = self.find(job_id)
     if record is None or record.ended:
         return None
-    change = update(jobs).where(jobs.c.job_id == job_id)
+    change = text(
+        "UPDATE jobs SET state = 'running', attempt = :attempt, route = :route WHERE job_id = :job_id"
+    )
     with self._engine.begin() as connection:
-        connection.execute(change.values(state="running", attempt=record.attempt + 1, route=route))
+        connection.execute(change, {"attempt": record.attempt + 1, "route": route, "job_id": job_id})
     return Claim(job_id, record.attempt + 1)
 
 
@@ -163,9 +164,12 @@ def publish_unchecked(
 ) -> bool:
     """A publication that does not ask whether the lease is still held."""
     move()
-    change = update(jobs).where(jobs.c.job_id == claim.job_id)
+    change = text(
+        "UPDATE jobs SET state = 'done', checksum = :checksum, output = :output, route = :route WHERE job_id = :job_id"
+    )
+    done = {"checksum": checksum, "output": output, "route": route}
     with self._engine.begin() as connection:
-        connection.execute(change.values(state="done", checksum=checksum, output=output, route=route))
+        connection.execute(change, {**done, "job_id": claim.job_id})
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
@@ -343,6 +343,23 @@ class TestSqlite:
         finish(own)
         levels = [each for each in said if each.startswith("PRAGMA")]
         assert levels == ["PRAGMA synchronous=FULL", *["PRAGMA synchronous=NORMAL"] * 2]
+
+    def test_what_is_asked_all_the_time_looks_through_no_ended_jobs(self, own: Store) -> None:
+        """There are more of them every day."""
+        asked: list[tuple[str, Any]] = []
+        event.listen(own._engine, "before_cursor_execute", lambda *about: asked.append(about[2:4]))
+        own.unsettled()
+        own.settle(lambda _: None)
+        own.take_due("a", 1, 60)
+        own.of_episode("e1")
+        with own._engine.connect() as connection:
+            plans = [
+                str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all())
+                for statement, values in tuple(asked)
+                if "SELECT" in statement
+            ]
+        assert len(plans) == 4
+        assert [plan for plan in plans if "INDEX ix_jobs_" not in plan or "SCAN jobs" in plan] == []
 
     def test_a_process_that_writes_has_its_other_threads_wait_and_not_for_ever(
         self, own: Store, monkeypatch: pytest.MonkeyPatch

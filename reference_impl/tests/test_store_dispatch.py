@@ -15,7 +15,7 @@ from reference_impl.tests.stores import JOB, Clock, Table, finish, found, publis
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy import Connection
 
 
 @pytest.fixture
@@ -188,8 +188,8 @@ def test_jobs_that_nobody_knows_to_have_been_taken_are_not_kept(
     store.add(Job("j2", "e2", "c"))
     real, left = store._change, ["the first", "the second"]
 
-    def unconfirmed(where: ColumnElement[bool], **values: object) -> bool:
-        changed = real(where, **values)
+    def unconfirmed(*where: Any, **values: Any) -> bool:
+        changed = real(*where, **values)
         if left.pop(0) == loses:
             raise OperationalError("COMMIT", {}, Exception("the connection is gone"))
         return changed
@@ -267,6 +267,23 @@ def test_an_external_job_is_guarded_and_not_dispatched(store: Store) -> None:
 
 def test_adding_an_external_job_twice_keeps_the_first(store: Store) -> None:
     assert store.add(Job("j1", "another", "c"), external=True).job == JOB
+
+
+def test_a_heartbeat_that_comes_a_moment_late_keeps_nothing_that_was_given_back(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (taken,) = store.take_due("a", 1, 60)
+    mine = store._titles_of("a")
+    monkeypatch.setattr(store, "_titles_of", lambda _: mine)
+    store.give_back(taken, 0)
+    store.keep_dispatches("a")
+    assert len(store.take_due("b", 1, 60)) == 1
+
+
+def test_a_heartbeat_for_no_job_writes_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes every third of a lease, and the database has one writer."""
+    monkeypatch.setattr(Store, "_writing", None)
+    store.keep_dispatches("a")
 
 
 def test_an_external_job_is_looked_for_first_and_one_of_ours_is_not(
