@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _NOT_SOURCE = {"__pycache__", "node_modules"}
-_PACKAGES = ("pytest", "pytest-xdist", "grpcio", "httpx", "google-cloud-tasks", "uvicorn", "fastapi")
+_PACKAGES = ("pytest", "pytest-xdist", "grpcio", "httpx", "google-cloud-tasks", "uvicorn", "starlette")
 _CI_VARIABLES = (
     "CI",
     "GITHUB_REPOSITORY",

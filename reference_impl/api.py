@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from anyio import to_thread
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from reference_impl import events, server_log, tasks_client
 from reference_impl.assembler import Assembler
@@ -17,10 +19,18 @@ from reference_impl.assembly import Media
 from reference_impl.breaker import Breaker
 from reference_impl.dispatcher import Dispatcher
 from reference_impl.effect import Effects
-from reference_impl.http_input import BadRequest, optional_title, parse_object, read_body, trace_id
+from reference_impl.http_input import (
+    BadRequest,
+    healthz,
+    optional_title,
+    parse_object,
+    read_body,
+    refuse_http,
+    trace_id,
+)
 from reference_impl.job import EPISODE_ID, TITLE_MAX_CHARS, Job
 from reference_impl.lanes import Lane
-from reference_impl.measurement import measurement_router
+from reference_impl.measurement import measurement_route
 from reference_impl.routes.cloud_tasks import CloudTasksRoute
 from reference_impl.routes.direct_worker import WorkerRoute
 from reference_impl.routes.inline import InlineRoute
@@ -31,18 +41,20 @@ from reference_impl.store import Record, Store
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from starlette.requests import Request
+
 _T = TypeVar("_T")
 _ANSWER_WITHIN_S = API_BOUND_S - 2  # the rest is for what is not waited for
 _STOP_WITHIN_S = 4.0  # beyond the grace period: to give back what was interrupted
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Starlette:
     """The API for given settings. The store is opened when the server starts."""
     server_log.configure(settings)
     media = Media(settings.media_root, bytes_per_s=settings.assembly_bytes_per_s)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         shutdown = Shutdown(settings.shutdown_grace_s)
         shutdown.listen()
         store = Store(settings.database_url, lease_s=settings.job_lease_s)
@@ -57,26 +69,18 @@ def create_app(settings: Settings) -> FastAPI:
                 await to_thread.run_sync(dispatcher.stop, abandon_on_cancel=True)
                 store.close()
 
-    app = FastAPI(
-        title="Episode assembly", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
-    )
-
-    app.include_router(measurement_router(settings, media))
-
-    @app.exception_handler(BadRequest)
-    async def refuse(_: Request, error: BadRequest) -> JSONResponse:
+    async def refuse(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, BadRequest)
         events.emit(events.REFUSED, reason=error.field, detail=error.message)
         return error.response()
 
-    @app.exception_handler(TimeoutError)
-    @app.exception_handler(SQLAlchemyError)
     async def store_failed(_: Request, error: Exception) -> JSONResponse:
         events.emit(events.STORE_FAILED, reason=type(error).__name__, detail=str(error))
         return JSONResponse({"error": {"message": "the store cannot be reached; try again"}}, 503)
 
-    @app.post("/api/episodes/{episode_id}/assemble", status_code=202)
-    async def assemble(episode_id: str, request: Request) -> JSONResponse:
+    async def assemble(request: Request) -> JSONResponse:
         deadline = anyio.current_time() + _ANSWER_WITHIN_S
+        episode_id = request.path_params["episode_id"]
         body = await read_body(request)
         fields = parse_object(body) if body.strip() else {}
         _check_episode_id(episode_id)
@@ -106,19 +110,30 @@ def create_app(settings: Settings) -> FastAPI:
             202,
         )
 
-    @app.get("/api/episodes/{episode_id}", response_model=None)
-    async def episode(episode_id: str) -> dict[str, Any]:
+    async def episode(request: Request) -> JSONResponse:
         deadline = anyio.current_time() + _ANSWER_WITHIN_S
+        episode_id = request.path_params["episode_id"]
         _check_episode_id(episode_id)
         records = await _until(deadline, app.state.store.of_episode, episode_id)
         if not records and not await _until(deadline, media.has_episode, episode_id):
             raise BadRequest(404, "episode_id", f"episode {episode_id} is unknown: it has no segments")
-        return {"episode_id": episode_id, "jobs": [_shown(record) for record in records]}
+        return JSONResponse({"episode_id": episode_id, "jobs": [_shown(record) for record in records]})
 
-    @app.get("/healthz", response_model=None)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app = Starlette(
+        routes=[
+            measurement_route(settings, media),
+            Route("/api/episodes/{episode_id}/assemble", assemble, methods=["POST"]),
+            Route("/api/episodes/{episode_id}", episode),
+            Route("/healthz", healthz),
+        ],
+        exception_handlers={
+            BadRequest: refuse,
+            HTTPException: refuse_http,
+            TimeoutError: store_failed,
+            SQLAlchemyError: store_failed,
+        },
+        lifespan=lifespan,
+    )
     return app
 
 

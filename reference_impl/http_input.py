@@ -7,8 +7,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,6 +32,17 @@ class BadRequest(Exception):  # noqa: N818 — it is the HTTP status's name
     def response(self) -> JSONResponse:
         """The answer to it."""
         return JSONResponse({"error": {"field": self.field, "message": self.message}}, self.status)
+
+
+async def refuse_http(_: Request, error: Exception) -> JSONResponse:
+    """The answer to a path or a method that there is not, in the form of every other error."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": {"message": error.detail}}, error.status_code, error.headers)
+
+
+async def healthz(_: Request) -> JSONResponse:
+    """Whoever is answered knows that the process serves."""
+    return JSONResponse({"status": "ok"})
 
 
 async def read_body(request: Request) -> bytes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import wave
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from reference_impl import tasks_client
 from reference_impl.assembly import UnusableInput
@@ -17,19 +18,20 @@ from reference_impl.routes.direct_worker import WorkerRoute
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from starlette.requests import Request
+
     from reference_impl.assembly import Media
     from reference_impl.settings import Settings
 
 MEASURE_TASK_PATH = "/api/tasks/measure"
 
 
-def measurement_router(settings: Settings, media: Media) -> APIRouter:
+def measurement_route(settings: Settings, media: Media) -> Route:
     """`POST /api/episodes/{id}/measure`: answers at once with the length in seconds."""
-    router = APIRouter()
     worker = WorkerRoute(settings)
 
-    @router.post("/api/episodes/{episode_id}/measure", response_model=None)
-    async def measure_episode(episode_id: str, request: Request) -> dict[str, Any]:
+    async def measure_episode(request: Request) -> JSONResponse:
+        episode_id = request.path_params["episode_id"]
         if not EPISODE_ID.fullmatch(episode_id):
             raise BadRequest(422, "episode_id", f"episode_id does not match {EPISODE_ID.pattern}")
         job = Job.new(episode_id, correlation_id=request.headers.get("x-correlation-id"))
@@ -37,9 +39,9 @@ def measurement_router(settings: Settings, media: Media) -> APIRouter:
             seconds = await run_in_threadpool(measure, job, settings, media, worker)
         except UnusableInput as error:
             raise BadRequest(422, "episode_id", str(error)) from None
-        return {"job_id": job.job_id, "episode_id": episode_id, "seconds": seconds}
+        return JSONResponse({"job_id": job.job_id, "episode_id": episode_id, "seconds": seconds})
 
-    return router
+    return Route("/api/episodes/{episode_id}/measure", measure_episode, methods=["POST"])
 
 
 def measure(job: Job, settings: Settings, media: Media, worker: WorkerRoute) -> float:

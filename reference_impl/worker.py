@@ -12,10 +12,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
+from starlette import routing
+from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from reference_impl import events, server_log, tasks_client
 from reference_impl.assembly import Media
@@ -23,9 +25,11 @@ from reference_impl.auth import Authenticator, CertificatesUnavailable, Unauthor
 from reference_impl.effect import Effects, End
 from reference_impl.http_input import (
     BadRequest,
+    healthz,
     optional_title,
     parse_object,
     read_body,
+    refuse_http,
     text_field,
     trace_id,
 )
@@ -38,11 +42,13 @@ from reference_impl.values import WORKER_TASK_PATH
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.requests import Request
+
 _RETRY_AFTER = {"Retry-After": "1"}
 _WAIT_LEASES = 4  # how long a second request waits for the first: long enough to take over from a dead one
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> Starlette:
     """The worker for given settings. The store is opened when the server starts."""
     server_log.configure(settings)
     media = Media(settings.media_root, bytes_per_s=settings.assembly_bytes_per_s)
@@ -50,7 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     places = threading.BoundedSemaphore(settings.worker_threads)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         shutdown = Shutdown(settings.shutdown_grace_s)
         shutdown.listen()
         store = Store(settings.database_url, lease_s=settings.job_lease_s)
@@ -66,26 +72,21 @@ def create_app(settings: Settings) -> FastAPI:
             shutdown.begin()
             store.close()
 
-    app = FastAPI(title="Assembly worker", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-
-    @app.exception_handler(BadRequest)
-    async def refuse(_: Request, error: BadRequest) -> JSONResponse:
+    async def refuse(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, BadRequest)
         events.emit(events.WORKER_REQUEST_REJECTED, reason=error.field, detail=error.message)
         return error.response()
 
-    @app.exception_handler(Unauthorised)
-    async def deny(_: Request, error: Unauthorised) -> JSONResponse:
+    async def deny(_: Request, error: Exception) -> JSONResponse:
         events.emit(events.WORKER_AUTH_REJECTED, reason=str(error))
         return JSONResponse(
             {"error": {"message": "not authorised"}}, 401, {"WWW-Authenticate": "X-Tasks-Auth"}
         )
 
-    @app.exception_handler(CertificatesUnavailable)
-    async def cannot_judge(_: Request, error: CertificatesUnavailable) -> JSONResponse:
+    async def cannot_judge(_: Request, error: Exception) -> JSONResponse:
         events.emit(events.WORKER_AUTH_REJECTED, reason="certificates-unavailable", detail=str(error))
         return JSONResponse({"error": {"message": "tokens cannot be verified now"}}, 503, _RETRY_AFTER)
 
-    @app.post(WORKER_TASK_PATH)
     async def assemble(request: Request) -> JSONResponse:
         await run_in_threadpool(authenticator.check, request.headers)
         job = parse_job(await read_body(request), trace_id(request))
@@ -98,14 +99,23 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             places.release()
 
-    @app.get("/healthz", response_model=None)
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
+    app = Starlette(
+        routes=[
+            routing.Route(WORKER_TASK_PATH, assemble, methods=["POST"]),
+            routing.Route("/healthz", healthz),
+        ],
+        exception_handlers={
+            BadRequest: refuse,
+            HTTPException: refuse_http,
+            Unauthorised: deny,
+            CertificatesUnavailable: cannot_judge,
+        },
+        lifespan=lifespan,
+    )
     return app
 
 
-def _assemble(app: FastAPI, job: Job, route: Route, settings: Settings) -> JSONResponse:
+def _assemble(app: Starlette, job: Job, route: Route, settings: Settings) -> JSONResponse:
     """Do an accepted request; logs its start, then exactly one of done and failed."""
     events.emit(events.WORKER_START, job, route=route)
     try:

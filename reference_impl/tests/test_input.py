@@ -86,6 +86,19 @@ class TestInput:
         assert httpx.get(f"{api.url}/api/episodes/unknown").status_code == 404
         assert "forged" not in api.log().replace("event\\u003dforged", "")
 
+    @pytest.mark.parametrize("app", [API, WORKER])
+    def test_what_there_is_not_is_refused_in_the_form_of_every_error(
+        self, start: Callable[..., Server], app: str
+    ) -> None:
+        url = start(app).url
+        nowhere, wrong_method = httpx.get(f"{url}/api/nowhere"), httpx.post(f"{url}/healthz")
+        assert (nowhere.status_code, nowhere.json()) == (404, {"error": {"message": "Not Found"}})
+        assert (wrong_method.status_code, wrong_method.json()) == (
+            405,
+            {"error": {"message": "Method Not Allowed"}},
+        )
+        assert wrong_method.headers["allow"]
+
     def test_segments_that_cannot_be_joined_end_the_job(
         self, start: Callable[..., Server], media: Path, production: dict[str, str]
     ) -> None:

@@ -12,20 +12,19 @@ import signal
 import sys
 from typing import Any
 
-import fastapi.responses
 import google.cloud.tasks_v2
 import google.oauth2.id_token
 import httpx
 import psycopg
-import pydantic.v1
 import sqlalchemy.dialects.postgresql
 import sqlalchemy.dialects.sqlite
+import starlette.applications
 import uvicorn
 import uvicorn.lifespan.on
 import uvicorn.loops.auto
 import uvicorn.protocols.http.auto
 
-_PRELOADED = (fastapi, google, httpx, psycopg, pydantic, sqlalchemy)
+_PRELOADED = (google, httpx, psycopg, sqlalchemy, starlette)
 
 
 def _child(app: str, env: dict[str, str], cwd: str, log: str) -> None:
