@@ -6,6 +6,7 @@ this module: what comes after a failure is the assembler's decision.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -17,6 +18,7 @@ from reference_impl.routes import Attempt, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import grpc
     from google.cloud import tasks_v2
 
     from reference_impl.job import Job
@@ -68,8 +70,24 @@ def connect() -> tasks_v2.CloudTasksClient:
 
     from reference_impl.routes import credentials
 
+    _keep_grpc_running()
     scopes = tasks_v2.CloudTasksClient.get_transport_class().AUTH_SCOPES
     return tasks_v2.CloudTasksClient(credentials=credentials.default(scopes))
+
+
+@functools.cache
+def _keep_grpc_running() -> grpc.Channel:
+    """A channel to nowhere that nobody calls, there until the process ends.
+
+    With the last channel of a process gRPC ends its own threads as well: it waits for them, and holds Python's
+    interpreter lock meanwhile. One of them may be waiting for that lock, to let go of the credentials of the client
+    that was forgotten; then the whole process stands still.
+
+    Source: grpc/grpc, pull request 42247, open when this was written.
+    """
+    import grpc  # see connect
+
+    return grpc.insecure_channel("localhost:1")
 
 
 class CloudTasksRoute:

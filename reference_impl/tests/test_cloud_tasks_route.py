@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
+import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -96,6 +98,28 @@ class TestCloudTasks:
         configured = settings(WORKER_URL_BASE="https://w.example", TASKS_AUTH=SECRET, ASSEMBLY_MAX_S=longest)
         assert CloudTasksRoute(configured).attempt(JOB, 5.0).delivered
         assert stub.requests[0].task.dispatch_deadline.seconds == deadline_s
+
+    def test_the_last_channel_never_goes_whatever_is_forgotten(
+        self, stub: CloudTasksStub, route: CloudTasksRoute, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With it gRPC would end its threads, which can bring the whole process to a stand."""
+        made: list[weakref.ref[grpc.Channel]] = []
+
+        def watched(
+            address: str, make: Callable[[str], grpc.Channel] = grpc.insecure_channel
+        ) -> grpc.Channel:
+            channel = make(address)
+            made.append(weakref.ref(channel))
+            return channel
+
+        monkeypatch.setattr(grpc, "insecure_channel", watched)
+        cloud_tasks._keep_grpc_running.cache_clear()
+        stub.troubles = [Trouble(code="UNAVAILABLE")] * 2
+        for _ in range(2):
+            assert not route.attempt(JOB, 5.0).delivered
+            assert route._client is None
+        gc.collect()
+        assert [channel() is not None for channel in made] == [True]
 
     def test_a_token_is_asked_for_when_configured(
         self, stub: CloudTasksStub, settings: Callable[..., Settings]
