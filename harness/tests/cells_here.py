@@ -25,6 +25,7 @@ from harness.oracles.cells import Cell
 from harness.oracles.conduct import Conduct
 from harness.tests.conftest import ROOT
 from harness.topologies.decisions import CELL_WITHIN_S, Runner
+from harness.topologies.inprocess import decider_of
 
 _OF_EACH = 40
 _PROFILE = ROOT / "reference_impl" / "dispatchcheck.toml"
@@ -66,7 +67,7 @@ class Here:
     def __init__(self) -> None:
         self.profile = profile.load(_PROFILE, source=ROOT)
         before = sys.stdout, sys.stderr, signal.getsignal(signal.SIGALRM), list(sys.path)
-        self._runner = _Now(self.profile, _hung)
+        self._runner = _Now(decider_of(self.profile), _hung)
         self._streams, self._alarm = (sys.stdout, sys.stderr), signal.getsignal(signal.SIGALRM)
         sys.stdout, sys.stderr, _, sys.path[:] = before
         signal.signal(signal.SIGALRM, before[2])

@@ -38,23 +38,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any, NoReturn
 
 from harness import journal as journals
-from harness import profile as profiles
-from harness.errors import UsageError
 from harness.journal import Journal
 from harness.logs.parse import BannerReader
 from harness.model import Job, Mode, Observation, Route, Setting
 from harness.oracles import closing, conduct, effects, route, secrets, wire
 from harness.oracles.cells import CLIENT, Cell, cell
 from harness.oracles.conduct import Conduct
-from harness.profile import Profile
 from harness.topologies import classes
 from harness.topologies.classes import SECRET, WORKER_URL
-from harness.topologies.configuration import LOCATION, PROJECT, QUEUE
-from harness.topologies.world import AUDIO, Surroundings, World
+from harness.topologies.decider import Decider
+from harness.topologies.world import AUDIO, World
 
 Dispatch = Callable[[str, str | None], str]
 Adapter = Callable[[Mapping[str, str], World], Dispatch]
@@ -64,39 +60,32 @@ CELL_WITHIN_S = float(os.environ.get("DISPATCHCHECK_CELL_WITHIN_S") or 10.0)
 _STAYING = 3  # so many threads are waited for
 _THREADS_WITHIN_S = 1.0
 _LONGEST_ASSEMBLY_S = 1800.0
-_QUEUE_NAME = f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}"
 
 
 class Runner:
     """Runs cells with one dispatcher.
 
     Args:
-        profile: of the dispatcher.
+        decider: the dispatcher.
         hung: called in the middle of a cell that takes longer than ``CELL_WITHIN_S``, with what is known of it. It
             must not return.
 
     Raises:
         Exception: whatever importing the adapter raises.
-        UsageError: the profile has no ``[inprocess]``.
     """
 
-    def __init__(self, profile: Profile, hung: Callable[[Conduct], NoReturn]) -> None:
-        if profile.inprocess is None:
-            raise UsageError(f"the profile {profile.name!r} has no [inprocess]: it names no adapter")
-        self._profile = profile
+    def __init__(self, decider: Decider, hung: Callable[[Conduct], NoReturn]) -> None:
+        self._decider = decider
         self._hung = hung
         self._doing = ""
         self._numbers = itertools.count(1)
         self._log = _Log()
         sys.stdout = self._log.stream("stdout")
         sys.stderr = self._log.stream("stderr")
-        self._world = World(
-            Surroundings(profile.inprocess, profile.worker_endpoint, profile.trigger.answer_s)
-        )
-        module, _, function = profile.inprocess.entry.partition(":")
-        sys.path.insert(0, str(profile.source))
+        self._world = World(decider)
+        module, _, function = decider.entry.partition(":")
+        sys.path.insert(0, decider.source)
         self._adapter: Adapter = getattr(importlib.import_module(module), function)
-        self._base = {mode: self._environment(mode) for mode in Mode}
         signal.signal(signal.SIGALRM, self._ring)
         sys.addaudithook(self._watch)
         self._staying = 0
@@ -107,7 +96,7 @@ class Runner:
         secret = given[Setting.SECRET] or ""
         journal = Journal()
         self._log.begin(journal)
-        self._world.begin(at, journal, secret=secret, queue=_QUEUE_NAME)
+        self._world.begin(at, journal, secret=secret, queue=self._decider.queue)
         episode_id, job_id = f"ep-{next(self._numbers)}", ""
         journal.record("harness", "stimulus", f"asks for the assembly of {episode_id}")
         environ, trouble = self._environ(at, given), ""
@@ -150,9 +139,8 @@ class Runner:
         requests = [o for o in seen if o.kind == "request"]
         direct = [o for o in requests if not route.delivered_by_cloud_tasks(o, sent)]
         tasks = [o for o in seen if o.kind == "rpc" and o.fields["code"] == "OK"]
-        header = self._profile.worker_endpoint.secret_header
-        url = WORKER_URL + classes.path_before(at) + self._profile.worker_endpoint.path
-        call = wire.ExpectedCall(url, header, secret, job)
+        url = WORKER_URL + classes.path_before(at) + self._decider.path
+        call = wire.ExpectedCall(url, self._decider.secret_header, secret, job)
         flaws = [
             wire.one_call(direct, call) if direct else None,
             wire.one_task(tasks, call, longest_assembly_s=_LONGEST_ASSEMBLY_S) if tasks else None,
@@ -163,23 +151,13 @@ class Runner:
         return conduct.of(seen, hidden=hidden, flaws=flaws)
 
     def _environ(self, at: Cell, given: Mapping[Setting, str | None]) -> dict[str, str]:
-        environ = {**self._base[at.mode or Mode.PROD], **classes.platform(at)}
+        environ = {**self._decider.environments[at.mode or Mode.PROD], **classes.platform(at)}
         for setting, value in given.items():
-            name = self._profile.variable(setting)
+            name = self._decider.variables[setting]
             environ.pop(name, None)
             if value is not None:
                 environ[name] = value
         return environ
-
-    def _environment(self, mode: Mode) -> dict[str, str]:
-        """Everything that the profile gives the API, in development as well: so that it *could* go wrong."""
-        values = dict.fromkeys(profiles.PLACEHOLDERS, "0")
-        values |= {"source": str(self._profile.source), "storage": "/nonexistent", "run": "/nonexistent"}
-        values |= {"worker_url": WORKER_URL, "secret": SECRET}
-        values |= {"project": PROJECT, "location": LOCATION, "queue": QUEUE}
-        own = self._profile.dev if mode is Mode.DEV else self._profile.prod
-        added = self._profile.inprocess.environment if self._profile.inprocess else {}
-        return self._profile.fill({**self._profile.environment, **self._profile.prod, **own, **added}, values)
 
     def _ring(self, *_: object) -> NoReturn:
         self._hung(Conduct(flaws=(f"it took longer than {CELL_WITHIN_S:g} s {self._doing}",)))
@@ -296,10 +274,10 @@ class Service:
         Exception: whatever importing the adapter raises.
     """
 
-    def __init__(self, harness: Connection, profile: Profile) -> None:
+    def __init__(self, harness: Connection, decider: Decider) -> None:
         self._harness = harness
         self._answer = Answer()
-        self._runner = Runner(profile, self._hung)
+        self._runner = Runner(decider, self._hung)
 
     def run(self) -> None:
         """Answer requests."""
@@ -323,13 +301,13 @@ class Service:
 
 
 def main() -> None:
-    """Serve one harness. Arguments: the connection's address, the profile, and the source."""
-    address, path, source = sys.argv[1:]
+    """Serve one harness, which says first whose decisions it wants. Argument: the connection's address."""
+    (address,) = sys.argv[1:]
     caller = socket.socket(socket.AF_UNIX)
     caller.connect("\0" + address)
     with Connection(caller.detach()) as harness:
         try:
-            service = Service(harness, profiles.load(Path(path), source=Path(source)))
+            service = Service(harness, Decider.from_json(harness.recv_bytes()))
         except BaseException as problem:  # noqa: BLE001 - the harness says it, whatever it is
             harness.send_bytes(json.dumps({"problem": f"{type(problem).__name__}: {problem}"}).encode())
             return

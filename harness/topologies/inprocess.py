@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.clock import Deadline
-from harness.errors import Finding, Inconclusive, LastWords, SutFailed
+from harness.errors import Finding, Inconclusive, LastWords, SutFailed, UsageError
 from harness.journal import Journal
 from harness.ledger import Ledger
 from harness.matrix import Cells
 from harness.model import Hidden, Job, Mode, Setting
 from harness.oracles.cells import Cell
 from harness.outcome import Outcome, Setup
-from harness.profile import Profile
+from harness.profile import PLACEHOLDERS, Profile
 from harness.topologies.classes import SECRET, WORKER_URL
+from harness.topologies.configuration import LOCATION, PROJECT, QUEUE
+from harness.topologies.decider import Decider
 from harness.topologies.process import Launcher, Process
 from harness.topologies.processes import INHERITED
 
@@ -40,6 +42,39 @@ _HANGING = 3
 """So many cells that hang, and the rest of a group is not tried: each costs ten seconds."""
 _PATIENCE = "DISPATCHCHECK_CELL_WITHIN_S"
 _HARNESS = Path(__file__).parents[2]
+
+
+def decider_of(profile: Profile) -> Decider:
+    """What of a profile its decisions need.
+
+    Raises:
+        UsageError: the profile has no ``[inprocess]``.
+    """
+    own = profile.inprocess
+    if own is None:
+        raise UsageError(f"the profile {profile.name!r} has no [inprocess]: it names no adapter")
+    values = dict.fromkeys(PLACEHOLDERS, "0")
+    values |= {"source": str(profile.source), "storage": "/nonexistent", "run": "/nonexistent"}
+    values |= {"worker_url": WORKER_URL, "secret": SECRET}
+    values |= {"project": PROJECT, "location": LOCATION, "queue": QUEUE}
+    # Everything that the profile gives the API, in development as well: so that it *could* go wrong.
+    given = {**profile.environment, **profile.prod}
+    return Decider(
+        entry=own.entry,
+        source=str(profile.source),
+        environments={
+            Mode.DEV: profile.fill({**given, **profile.dev, **own.environment}, values),
+            Mode.PROD: profile.fill({**given, **own.environment}, values),
+        },
+        variables={setting: profile.variable(setting) for setting in Setting},
+        queue=f"projects/{PROJECT}/locations/{LOCATION}/queues/{QUEUE}",
+        enqueue_bound_s=profile.trigger.answer_s,
+        path=profile.worker_endpoint.path,
+        secret_header=profile.worker_endpoint.secret_header,
+        job_id=own.job_id,
+        episode_id=own.episode_id,
+        confirmation=own.confirmation,
+    )
 
 
 class Decisions:
@@ -88,8 +123,8 @@ class Decisions:
     def _connected(self) -> Connection:
         if self._connection is not None:
             return self._connection
+        decider = decider_of(self._profile)
         name = f"\0dispatchcheck-{os.getpid()}-{secrets.token_hex(8)}"
-        path, source = str(self._profile.path), str(self._profile.source)
         environment = {name: os.environ[name] for name in (*INHERITED, _PATIENCE) if name in os.environ}
         # The harness comes first: what a source brings along under the same name must not judge itself.
         environment |= {"PYTHONPATH": str(_HARNESS)}
@@ -97,13 +132,14 @@ class Decisions:
             listener.bind(name)
             listener.listen(1)
             self._process = self._launcher.start(
-                [sys.executable, "-m", _MODULE, name[1:], path, source],
+                [sys.executable, "-m", _MODULE, name[1:]],
                 env=environment,
                 cwd=Path(tempfile.gettempdir()),
                 on_line=lambda _, line: self._said.append(line),
                 warm=True,
             )
             self._connection = self._accept(listener, self._process)
+        self._connection.send_bytes(decider.to_json())
         hello = self._answer(self._connection, _STARTS_WITHIN_S)
         if "problem" in hello:
             raise self._failed(hello["problem"])

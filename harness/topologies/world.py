@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,9 +23,9 @@ from respx.mocks import HTTPCoreMocker
 
 from harness.journal import Journal
 from harness.oracles.cells import CLIENT, CLOUD_TASKS, WORKER, Cell
-from harness.profile import InProcess, WorkerEndpoint
 from harness.topologies import classes
 from harness.topologies.classes import WORKER_URL
+from harness.topologies.decider import Decider
 from harness.topologies.memory_channel import CallFailed, MemoryChannel
 from harness.topologies.outages import BELOW_HTTP, GRPC_SAYS, LIBRARY, with_credentials, without_library
 
@@ -65,22 +64,6 @@ class _Mocker(HTTPCoreMocker):
         return super().from_sync_httpx_response(httpx_response, target, **kwargs)  # type: ignore[no-untyped-call]  # respx's
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a world is told once.
-
-    Attributes:
-        inprocess, worker: the sections of the profile.
-        enqueue_bound_s: how long a call to Cloud Tasks may take.
-        unreadable: a file that is none of credentials.
-    """
-
-    inprocess: InProcess
-    worker: WorkerEndpoint
-    enqueue_bound_s: float
-    unreadable: str = __file__
-
-
 class World:
     """What an adapter is given, and what answers it. ``begin`` makes it the world of another cell.
 
@@ -88,9 +71,8 @@ class World:
         http_client: an httpx client; every other one of the process is answered in the same way.
     """
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._at = surroundings
-        self._unreadable = surroundings.unreadable
+    def __init__(self, decider: Decider) -> None:
+        self._decider = decider
         self._router = respx.mock(assert_all_called=False, using="dispatchcheck")
         self._router.route().mock(side_effect=self._http)
         self._router.start()
@@ -117,7 +99,7 @@ class World:
         self._journal = journal
         self._secret = secret
         self._queue = queue
-        self._path = classes.path_before(cell) + self._at.worker.path
+        self._path = classes.path_before(cell) + self._decider.path
         self._done: set[str] = set()
         self._requests = 0
         self._router.calls.clear()
@@ -133,9 +115,7 @@ class World:
         elif CLIENT[self._cell.client].served:
             yield
         else:
-            with with_credentials(
-                self._unreadable if self._cell.client == "unreadable-credentials" else "/missing"
-            ):
+            with with_credentials(__file__ if self._cell.client == "unreadable-credentials" else "/missing"):
                 yield
 
     def unexpected(self, source: str, what: str) -> None:
@@ -183,7 +163,7 @@ class World:
         if path != _CREATE_TASK:
             self.unexpected("cloud_tasks", f"a call of {path}")
             raise CallFailed(grpc.StatusCode.UNIMPLEMENTED, f"{path} is not played here")
-        if timeout_s is None or timeout_s >= self._at.enqueue_bound_s:
+        if timeout_s is None or timeout_s >= self._decider.enqueue_bound_s:
             self.unexpected("cloud_tasks", f"CreateTask may take {timeout_s} s: longer than the API's answer")
         request = _CreateTask.FromString(data)
         outcome, task = self._cell.cloud_tasks, request.task
@@ -274,11 +254,11 @@ class World:
         given = {name.lower(): value for name, value in headers}
         if (method, path) != ("POST", self._path):
             return httpx.Response(404)
-        if given.get(self._at.worker.secret_header.lower()) != self._secret:
+        if given.get(self._decider.secret_header.lower()) != self._secret:
             return httpx.Response(401)
         try:
             job = json.loads(text)
-            job_id, episode_id = job[self._at.inprocess.job_id], job[self._at.inprocess.episode_id]
+            job_id, episode_id = job[self._decider.job_id], job[self._decider.episode_id]
         except (ValueError, KeyError, TypeError):
             return httpx.Response(400)
         self._assemble(job_id, episode_id, "worker")
@@ -300,7 +280,7 @@ class World:
 
     def _confirmation(self, job_id: str, episode_id: str) -> dict[str, str]:
         values = {"job_id": job_id, "episode_id": episode_id}
-        return {key: text.format_map(values) for key, text in self._at.inprocess.confirmation.items()}
+        return {key: text.format_map(values) for key, text in self._decider.confirmation.items()}
 
 
 def _as_json(task: Any) -> dict[str, Any]:
