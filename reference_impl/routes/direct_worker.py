@@ -94,9 +94,12 @@ class WorkerRoute:
             if self._client is None:
                 # No connection is kept: a kept one that the worker has closed meanwhile fails in a way that
                 # looks like a lost reply, although nothing was sent. How many there are, the lane bounds.
+                # It is said, and not a bound of none kept: a connection that could be used again is given to one
+                # thread, and closed by another as one too many. Source: httpcore 1.0, `ConnectionPool`.
                 self._client = httpx.Client(
+                    headers={"connection": "close"},
                     verify=_trust(self._settings.worker.assemble),
-                    limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+                    limits=httpx.Limits(max_connections=None),
                     follow_redirects=False,
                 )
             return self._client

@@ -180,12 +180,13 @@ class TestDirectWorker:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.settimeout(10)
         kept: list[socket.socket] = []
+        said: list[bytes] = []
 
         def serve_once_each() -> None:
             for answer in (elsewhere, here, here):
                 with contextlib.suppress(TimeoutError):
                     kept.append(listener.accept()[0])
-                    kept[-1].recv(65536)
+                    said.append(kept[-1].recv(65536).lower())
                     kept[-1].sendall(answer)
 
         thread = threading.Thread(target=serve_once_each)
@@ -199,6 +200,7 @@ class TestDirectWorker:
             Attempt(Verdict.REJECTED, "http-307"),
             *[Attempt(Verdict.DELIVERED, "200", "done")] * 2,
         ]
+        assert [b"\r\nconnection: close\r\n" in request for request in said] == [True] * 3
 
     def test_a_connection_that_is_gone_already_needs_no_cut(self) -> None:
         ours, theirs = socket.socketpair()
