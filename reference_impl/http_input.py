@@ -1,4 +1,4 @@
-"""Reading requests, for the API and the worker: bounded bodies, errors that name the field, trace ids."""
+"""What the API and the worker do alike with requests: bounded bodies, errors of one form, trace ids, their health."""
 
 from __future__ import annotations
 
