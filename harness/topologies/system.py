@@ -141,11 +141,12 @@ class System(Asking, Waits):
         self.worker.cut_off(cut=False)
         if late:
             self._worker.wait_until_ready()
-            self.worker.refuse_connections(refuse=False)
         for server in self.servers:
             server.look_again()
         if self._worker.url:
             self.worker.forward_to(self._worker.url, *self._urls_of_twin(Party.WORKER))
+        if late:
+            self.worker.refuse_connections(refuse=False)
 
     def _move_worker(self, fault: Fault) -> None:
         text = f"inject {fault.name}: {fault.imitates}"
