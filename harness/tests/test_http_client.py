@@ -15,11 +15,10 @@ def test_it_says_that_no_connection_stays_to_a_server_that_would_keep_one() -> N
         for _ in range(2):
             connection, _address = listener.accept()
             with connection:
+                connection.settimeout(10)
                 said.append(connection.recv(65536).lower())
                 connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                said.append(
-                    connection.recv(1)
-                )  # b"" is the end of the connection, which comes from the other side
+                said.append(connection.recv(1))  # b"" is the end, which comes from the other side
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
